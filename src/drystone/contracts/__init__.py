@@ -1,0 +1,1 @@
+"""Rules that readings and calls run under; Starlark packages move in here. Pure."""

@@ -1,0 +1,1 @@
+"""Who decides the order: local inside one node, CometBFT between organisations."""

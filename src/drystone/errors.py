@@ -1,0 +1,503 @@
+"""Every error Drystone can raise, one class per rule, in three families.
+
+`Refused` is about someone else's input and is expected: its `code` is what goes into an outcome, an answer or a
+problem document, and never changes meaning. `Unavailable` asks the caller to try later. `Broken` is about our own
+invariant or disk: the process stops. The message says what was expected and what was there; never a secret.
+
+`fix` says what an operator or integrator does about it. `docs/reference/errors.md` is generated from this file.
+"""
+
+from typing import ClassVar
+
+
+class DrystoneError(Exception):
+    """Root of everything this package raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    fix: ClassVar[str] = ""
+
+
+class Refused(DrystoneError):  # noqa: N818 - design.md's word
+    """Someone else's input breaks a rule; nothing was changed."""
+
+    code = "refused"
+
+
+class Unavailable(DrystoneError):  # noqa: N818 - design.md's word
+    """The node cannot take this now; try again after `retry_after_ms`."""
+
+    code = "unavailable"
+    fix = "Send again after the time given; if it persists, look at `drystone doctor`."
+
+    def __init__(self, message: str, *, retry_after_ms: int = 1000) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class Broken(DrystoneError):  # noqa: N818 - design.md's word
+    """An invariant of ours or a file of ours is broken; the process must stop."""
+
+    code = "broken"
+    fix = "Stop the node, keep the files, run `drystone fsck`, restore from a backup."
+
+
+# --- formats: other people's standards -------------------------------------------------------------
+
+
+class CborMalformed(Refused):
+    """The bytes are not one whole CBOR item of the kinds Drystone knows."""
+
+    code = "cbor-malformed"
+    fix = "Send well-formed CBOR: nothing missing, nothing after the end."
+
+
+class CborNotDeterministic(Refused):
+    """The item has another spelling than RFC 8949 section 4.2.1 gives it."""
+
+    code = "cbor-not-deterministic"
+    fix = "Use shortest integers and lengths, definite lengths, map keys sorted by their encoded bytes, no duplicates."
+
+
+class CborUnsupported(Refused):
+    """The item holds a float, a tag or a simple value that no Drystone format uses."""
+
+    code = "cbor-unsupported"
+    fix = "Send integers or decimal fractions (tag 4), never binary floats."
+
+
+class CborTooDeep(Refused):
+    """The item is nested deeper than `limits.CBOR_DEPTH_MAX`."""
+
+    code = "cbor-too-deep"
+    fix = "Flatten the value."
+
+
+class CoseMalformed(Refused):
+    """The bytes are not a COSE message of the shape Drystone accepts."""
+
+    code = "cose-malformed"
+    fix = "Send a tagged COSE_Sign1 with protected header, empty unprotected header, payload, 64-byte signature."
+
+
+class HeaderUnexpected(Refused):
+    """A protected or unprotected header holds a label that this object may not have (`crit` included)."""
+
+    code = "header-unexpected"
+    fix = "Remove the label; receipts belong into a transparent statement, not into a record."
+
+
+class AlgorithmUnsupported(Refused):
+    """The algorithm is not in the registry of `records/key.py`."""
+
+    code = "algorithm-unsupported"
+    fix = "Sign with EdDSA on Ed25519 (-8) or ES256 (-7)."
+
+
+class SenmlMalformed(Refused):
+    """The payload is not a SenML pack of Drystone's profile of RFC 8428."""
+
+    code = "senml-malformed"
+    fix = "See docs/spec/senml.md for the profile."
+
+
+class SenmlUnit(Refused):
+    """The unit is not in IANA's list, or a secondary unit lacks `bver` 26, or it is the discouraged `%`."""
+
+    code = "senml-unit"
+    fix = "Use a unit of the IANA SenML registry; secondary units (Wh, kWh) need base version 26."
+
+
+class SenmlTimeRelative(Refused):
+    """A time below 2**28 is relative to a now that a ledger does not have."""
+
+    code = "senml-time-relative"
+    fix = "Send absolute Unix time, or no time at all when the device has no clock."
+
+
+class SenmlTimeFalling(Refused):
+    """The resolved times of a pack fall."""
+
+    code = "senml-time-falling"
+    fix = "Order the measurements of a pack by time."
+
+
+class SenmlName(Refused):
+    """A resolved measurement name is empty, too long or has other characters than RFC 8428 allows."""
+
+    code = "senml-name"
+    fix = "Use 1 to 64 characters of A-Z a-z 0-9 - : . / _, the first a letter or digit."
+
+
+class NoteMalformed(Refused):
+    """The bytes are not a C2SP signed note, or a known key's signature on it is bad."""
+
+    code = "note-malformed"
+    fix = "Fetch the checkpoint again; if it persists, the log or the trust file is not what it claims."
+
+
+# --- trees -----------------------------------------------------------------------------------------
+
+
+class ProofInvalid(Refused):
+    """A Merkle proof does not lead to the root it claims."""
+
+    code = "proof-invalid"
+    fix = "Treat what it was to prove as unproved."
+
+
+# --- records ---------------------------------------------------------------------------------------
+
+
+class TooLarge(Refused):
+    """The object is larger than its limit."""
+
+    code = "too-large"
+    fix = "Send less at once; docs/reference/limits.md has the figures."
+
+
+class RecordMalformed(Refused):
+    """The message is COSE, but not a record: a header value is missing or has another type or range."""
+
+    code = "record-malformed"
+    fix = "See docs/spec/record.cddl."
+
+
+class IdMalformed(Refused):
+    """An organisation or device id does not fit `[A-Za-z0-9][A-Za-z0-9._-]{0,47}`."""
+
+    code = "id-malformed"
+    fix = "Choose another id."
+
+
+class CallMalformed(Refused):
+    """The payload of a call is not `[ledger, contract, function, args, limit]`."""
+
+    code = "call-malformed"
+    fix = "See docs/spec/record.cddl."
+
+
+class SealedMalformed(Refused):
+    """The payload of a sealed record is not a COSE_Encrypt0 of the fixed shape."""
+
+    code = "sealed-malformed"
+    fix = "See docs/spec/record.cddl."
+
+
+class KeyMalformed(Refused):
+    """The bytes are not a public key Drystone takes: wrong length, not on the curve, small order, not canonical."""
+
+    code = "key-malformed"
+    fix = "Generate the key with an ordinary library; never derive keys by hand."
+
+
+class SignatureMalformed(Refused):
+    """The signature breaks the strict rule before any equation: length, S not reduced, R or A not canonical or of small order."""
+
+    code = "signature-malformed"
+    fix = "Sign with an ordinary library; the message was altered or made by hand."
+
+
+class SignatureInvalid(Refused):
+    """The signature is not the key's signature over these bytes."""
+
+    code = "signature-invalid"
+    fix = "Check that the device signs with the key it was enrolled with, and that nothing alters its bytes."
+
+
+class VertexMalformed(Refused):
+    """The bytes are not a vertex."""
+
+    code = "vertex-malformed"
+    fix = "See docs/spec/vertex.cddl."
+
+
+class VertexBody(Refused):
+    """Count, length or Merkle root of a vertex's header do not fit its body."""
+
+    code = "vertex-body"
+    fix = "Fetch the body again from another peer."
+
+
+class VertexPlace(Refused):
+    """A vertex's parent is not what its place demands (unknown, its own child, or another author's)."""
+
+    code = "vertex-place"
+    fix = "Send the author's earlier vertices first."
+
+
+class VertexFork(Refused):
+    """The author already has another vertex at this place."""
+
+    code = "vertex-fork"
+    fix = "The author's key or disk was copied: suspend the gateway, continue with epoch + 1."
+
+
+class VertexBodyMissing(Refused):
+    """The vertex arrived without its body and the body is needed."""
+
+    code = "vertex-body-missing"
+    fix = "Send the vertex with its body."
+
+
+class EvidenceMalformed(Refused):
+    """The fork evidence does not hold two different, valid objects of one place."""
+
+    code = "evidence-malformed"
+    fix = "Submit both originals, byte for byte."
+
+
+class StreamGaps(Refused):
+    """Accepting the record would make more runs than `limits.STREAM_RUNS_MAX`."""
+
+    code = "stream-gaps"
+    fix = "Send the stream's oldest missing records first."
+
+
+class RegisterOrder(Refused):
+    """A late record's register does not lie between its neighbours in the stream."""
+
+    code = "register-order"
+    fix = "Send a correction event; the reading contradicts what is already recorded."
+
+
+# --- rights, registry, governance ------------------------------------------------------------------
+
+
+class LedgerForeign(Refused):
+    """The call, vertex or proof names another ledger."""
+
+    code = "ledger-foreign"
+    fix = "Sign for this ledger; its id is at /v1/ledger."
+
+
+class OrganisationUnknown(Refused):
+    """No organisation with this alias."""
+
+    code = "organisation-unknown"
+    fix = "Admit the organisation first (`drystone org add`)."
+
+
+class MemberUnknown(Refused):
+    """No member with this id in this organisation."""
+
+    code = "member-unknown"
+    fix = "Enrol the device first (`drystone device enrol`)."
+
+
+class MemberSuspended(Refused):
+    """The member was revoked, or its branch was suspended because of a fork."""
+
+    code = "member-suspended"
+    fix = "After a fork the device continues with epoch + 1; after a revocation enrol it anew under another id."
+
+
+class KeyUnknown(Refused):
+    """The member never had a key with this kid."""
+
+    code = "key-unknown"
+    fix = "Rotate to the new key on the ledger before using it."
+
+
+class KeyRevoked(Refused):
+    """The key was rotated out or revoked before this place of the ledger."""
+
+    code = "key-revoked"
+    fix = "Sign with the current key; treat what the old key signs as suspect."
+
+
+class KeyMismatch(Refused):
+    """The record's algorithm is not the enrolled key's."""
+
+    code = "key-mismatch"
+    fix = "Use the algorithm the key was enrolled with."
+
+
+class RoleMissing(Refused):
+    """The sender lacks the role that this act needs."""
+
+    code = "role-missing"
+    fix = "Have the organisation grant the role, or let another member act."
+
+
+class ProfileUnknown(Refused):
+    """The member's profile does not exist in its organisation."""
+
+    code = "profile-unknown"
+    fix = "Register the profile first (`drystone device profile`)."
+
+
+class ProfileMismatch(Refused):
+    """The reading does not fit the device's profile: a measurement, unit or visibility it does not have."""
+
+    code = "profile-mismatch"
+    fix = "Correct the device's profile, or what the device sends."
+
+
+class ContractUnknown(Refused):
+    """No contract or function of this name."""
+
+    code = "contract-unknown"
+    fix = "See docs/reference/calls.md for the calls that exist."
+
+
+class ArgumentsMalformed(Refused):
+    """A call's arguments are not what the function takes."""
+
+    code = "arguments-malformed"
+    fix = "See docs/reference/calls.md."
+
+
+class EnrolmentProof(Refused):
+    """The proof of possession is not the new key's signature for this ledger, organisation and member."""
+
+    code = "enrolment-proof"
+    fix = "Make the proof on the device with the key that is to be enrolled, for this ledger."
+
+
+class AlreadyExists(Refused):
+    """The name, key or id is taken."""
+
+    code = "already-exists"
+    fix = "Choose another; ids and kids are never reused."
+
+
+class GovernanceRule(Refused):
+    """The proposal is unknown, closed, or the organisation may not vote on it."""
+
+    code = "governance-rule"
+    fix = "Look at the proposal's state at /v1/state."
+
+
+# --- proof -----------------------------------------------------------------------------------------
+
+
+class ReceiptMalformed(Refused):
+    """The bytes are not a receipt, transparent statement or completeness proof."""
+
+    code = "receipt-malformed"
+    fix = "Ask for the receipt again."
+
+
+class TrustMalformed(Refused):
+    """The trust file has an unknown or missing member, or a value of another type."""
+
+    code = "trust-malformed"
+    fix = "Write the trust file with `drystone init` or by docs/spec/trust.md; every member counts."
+
+
+class ReceiptUntrusted(Refused):
+    """Too few of the trust file's nodes or witnesses signed this checkpoint."""
+
+    code = "receipt-untrusted"
+    fix = "Use the trust file of the ledger the receipt comes from; never edit `need` to make a receipt pass."
+
+
+class ReceiptMismatch(Refused):
+    """Parts of the receipt contradict each other: size, root, origin, ledger, record or stream."""
+
+    code = "receipt-mismatch"
+    fix = "Treat the record as unproved; the receipt was altered or put together from two."
+
+
+class StreamIncomplete(Refused):
+    """The completeness proof does not account for every record between its two points."""
+
+    code = "stream-incomplete"
+    fix = "Ask the ledger for the proof again; if it persists, records are being withheld."
+
+
+# --- api and node ----------------------------------------------------------------------------------
+
+
+class NotFound(Refused):
+    """Nothing is stored under this address."""
+
+    code = "not-found"
+    fix = "Check the address; a body may have been pruned, its header and receipt remain."
+
+
+class RequestMalformed(Refused):
+    """The request's path, query, headers or body are not what the route takes."""
+
+    code = "request-malformed"
+    fix = "See /docs."
+
+
+class TokenInvalid(Refused):
+    """The operator token is missing or wrong."""
+
+    code = "token-invalid"
+    fix = "Send `Authorization: Bearer` with the token in the home's keys folder."
+
+
+class ConfigInvalid(Refused):
+    """The configuration holds an unknown setting or a value out of bounds."""
+
+    code = "config-invalid"
+    fix = "See docs/reference/settings.md."
+
+
+class HomeInvalid(Refused):
+    """The home folder is missing, already taken, or not a home."""
+
+    code = "home-invalid"
+    fix = "Run `drystone init`, or give another --home."
+
+
+class PortTaken(Refused):
+    """Another process listens on the configured address."""
+
+    code = "port-taken"
+    fix = "Stop it, or set another port (0 picks a free one)."
+
+
+class GenesisInvalid(Refused):
+    """The genesis file is not one, or a key in it does not prove possession."""
+
+    code = "genesis-invalid"
+    fix = "Use the file that `drystone init` wrote, unchanged."
+
+
+class ImportMalformed(Refused):
+    """A row of an import file does not fit the mapping."""
+
+    code = "import-malformed"
+    fix = "Correct the row or the mapping; the import resumes where it stopped."
+
+
+# --- storage ---------------------------------------------------------------------------------------
+
+
+class DiskFull(Unavailable):
+    """The disk or the disk budget is full; nothing more is acknowledged until there is room."""
+
+    code = "disk-full"
+    fix = "Make room or raise the budget; acknowledged records are safe."
+
+
+class Overloaded(Unavailable):
+    """A queue is at its bound; refusing early keeps latency bounded."""
+
+    code = "overloaded"
+    fix = "Send again after the time given, or send fewer, larger batches."
+
+
+class DatabaseForeign(Broken):
+    """The file is not this ledger's database, or has a newer schema than this program."""
+
+    code = "database-foreign"
+    fix = "Point the home at the right files, or upgrade the program."
+
+
+class DatabaseCorrupt(Broken):
+    """A row does not match what the rest of the database says it must be."""
+
+    code = "database-corrupt"
+    fix = "Run `drystone fsck`: it names the row. Restore from a backup or another node."
+
+
+class InvariantBroken(Broken):
+    """A rule that our own code must keep does not hold."""
+
+    code = "invariant-broken"
+    fix = "Report it with the log; the node stopped rather than diverge."

@@ -1,0 +1,1 @@
+"""Other people's standards: deterministic CBOR, COSE, SenML, C2SP notes. Pure."""

@@ -1,0 +1,1 @@
+"""The one pipeline: registry, rights, and apply(view, block) -> Change. Read apply.py first."""

@@ -1,0 +1,167 @@
+"""Every bound of Drystone, with its unit, in one place, asserted against each other at import.
+
+A bound that is part of the protocol (marked *protocol*) decides what a ledger accepts: changing it is a protocol
+change. The others are a node's own and may differ between nodes. `docs/reference/limits.md` is generated from here.
+"""
+
+from typing import Final
+
+# --- protocol: what a ledger accepts ---------------------------------------------------------------
+
+CBOR_DEPTH_MAX: Final = 16
+"""Nesting of arrays, maps and tags in one item (protocol)."""
+
+ID_LENGTH_MAX: Final = 48
+"""Characters of an organisation alias or a member id (protocol)."""
+
+RECORD_BYTES_MAX: Final = 65_536
+"""Bytes of one record (protocol)."""
+
+PACK_MEASUREMENTS_MAX: Final = 256
+"""SenML records in one pack (protocol)."""
+
+NAME_LENGTH_MAX: Final = 64
+"""Characters of a resolved measurement name (protocol)."""
+
+INTEGER_BITS_MAX: Final = 63
+"""Bits of a signed number's magnitude in a reading (protocol)."""
+
+EXPONENT_MIN: Final = -9
+"""Lowest exponent of a decimal fraction (protocol); the highest is -1."""
+
+EPOCH_MAX: Final = 2**32 - 1
+"""Highest epoch of a stream or author (protocol)."""
+
+SEQUENCE_MAX: Final = 2**53 - 1
+"""Highest sequence number: exact in every language's numbers (protocol)."""
+
+STREAM_RUNS_MAX: Final = 64
+"""Runs in a stream's state: its open gaps plus one (protocol)."""
+
+VERTEX_RECORDS_MAX: Final = 2_048
+"""Records in one vertex (protocol)."""
+
+VERTEX_BYTES_MAX: Final = 1_048_576
+"""Bytes of one vertex, header and body (protocol)."""
+
+VERTEX_LINKS_MAX: Final = 8
+"""Witness links in one vertex (protocol)."""
+
+BLOCK_VERTICES_MAX: Final = 1_024
+"""Vertices in one block (protocol)."""
+
+CALL_ARGUMENT_BYTES_MAX: Final = 32_768
+"""Bytes of a call's encoded arguments (protocol)."""
+
+ENROL_MEMBERS_MAX: Final = 64
+"""Members enrolled by one call (protocol)."""
+
+PROFILE_MEASUREMENTS_MAX: Final = 64
+"""Measurements a profile may list (protocol)."""
+
+STATE_KEY_BYTES_MAX: Final = 512
+"""Bytes of a state key (protocol)."""
+
+STATE_VALUE_BYTES_MAX: Final = 65_536
+"""Bytes of a state value (protocol)."""
+
+EVENTS_PER_OUTCOME_MAX: Final = 64
+"""Events one record may emit (protocol)."""
+
+ORGANISATIONS_MAX: Final = 256
+"""Organisations on one ledger (protocol)."""
+
+GENESIS_BYTES_MAX: Final = 4_194_304
+"""Bytes of a genesis file (protocol)."""
+
+STATE_DEPTH_MAX: Final = 128
+"""Levels of the state tree that a proof may have; two keys that share more bits are refused (protocol)."""
+
+# --- a verifier's: what an offline check reads -----------------------------------------------------
+
+LOG_PATH_MAX: Final = 63
+"""Hashes of an inclusion path."""
+
+PROOF_BYTES_MAX: Final = 16_777_216
+"""Bytes of a receipt, completeness proof or trust file that a verifier reads."""
+
+COMPLETENESS_ITEMS_MAX: Final = 100_000
+"""Records in one completeness proof; longer stretches are proved in pieces."""
+
+NOTE_BYTES_MAX: Final = 65_536
+"""Bytes of a signed note."""
+
+NOTE_SIGNATURES_MAX: Final = 64
+"""Signature lines of a signed note (C2SP: take at least 16)."""
+
+# --- a node's own ----------------------------------------------------------------------------------
+
+TILE_HEIGHT: Final = 8
+"""Levels of the log in one tile (C2SP tlog-tiles)."""
+
+TILE_WIDTH: Final = 1 << TILE_HEIGHT
+"""Hashes of a full tile."""
+
+REQUEST_BYTES_MAX: Final = 4_194_304
+"""Bytes of one HTTP request body."""
+
+REQUEST_RECORDS_MAX: Final = 4_096
+"""Records in one HTTP request."""
+
+INTAKE_RECORDS_MAX: Final = 65_536
+"""Records acknowledged but not yet sealed; beyond it intake refuses with `overloaded`."""
+
+INTAKE_BYTES_MAX: Final = 67_108_864
+"""Bytes acknowledged but not yet sealed."""
+
+VERIFY_BATCHES_MAX: Final = 256
+"""Requests waiting for a verifier; beyond it intake refuses with `overloaded`."""
+
+VERIFIER_KEYS_MAX: Final = 131_072
+"""Public keys a verifier process remembers."""
+
+BLOCK_CLOSE_MS: Final = 50
+"""Under load a block closes after this time ..."""
+
+BLOCK_RECORDS_CLOSE: Final = 2_000
+"""... or with this many records; when idle at once."""
+
+BLOCKS_IN_FLIGHT_MAX: Final = 4
+"""Blocks handed to the executor and not yet committed."""
+
+FLUSH_BLOCKS: Final = 20
+"""Blocks whose changes stay blobs before they are flushed, sorted, to the state table."""
+
+FLUSH_BYTES: Final = 33_554_432
+"""Bytes of change blobs that force a flush earlier."""
+
+FRAME_BYTES_MAX: Final = 268_435_456
+"""Bytes of one message between two processes of a node."""
+
+LIST_ROWS_MAX: Final = 1_000
+"""Rows of one page of a list."""
+
+SUBSCRIBERS_MAX: Final = 256
+"""Open event streams."""
+
+WAITERS_MAX: Final = 16_384
+"""Requests waiting for `sealed` or `committed`."""
+
+WAIT_MS_MAX: Final = 30_000
+"""Longest time a request waits for `sealed` or `committed`."""
+
+RESTARTS_MAX: Final = 10
+"""Restarts of a node's processes within `RESTART_WINDOW_MS` before the supervisor gives up."""
+
+RESTART_WINDOW_MS: Final = 60_000
+"""Window of `RESTARTS_MAX`."""
+
+DISK_RESERVE_BYTES: Final = 67_108_864
+"""Free disk below which intake refuses with `disk-full`, so that commits still fit."""
+
+assert RECORD_BYTES_MAX <= VERTEX_BYTES_MAX <= REQUEST_BYTES_MAX <= FRAME_BYTES_MAX
+assert CALL_ARGUMENT_BYTES_MAX < RECORD_BYTES_MAX
+assert VERTEX_RECORDS_MAX >= BLOCK_RECORDS_CLOSE
+assert BLOCK_RECORDS_CLOSE <= INTAKE_RECORDS_MAX
+assert REQUEST_RECORDS_MAX <= INTAKE_RECORDS_MAX
+assert STATE_VALUE_BYTES_MAX >= STREAM_RUNS_MAX * 64

@@ -1,0 +1,1 @@
+"""A seeded world: emulated devices, power loss, checkers."""

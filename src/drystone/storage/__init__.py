@@ -1,0 +1,1 @@
+"""What survives power loss: vertices.db, ledger.db, and their twins in memory."""
