@@ -1,0 +1,196 @@
+"""What the REST API and the pages need of a node: the Protocol `Service`.
+
+`node.py` implements it on the running processes; tests implement it in memory. Its values are in
+`values.py`. Nothing here knows HTTP, and nothing in `api/` knows more of a node than this.
+
+A *stream* is `(iss, sub)` or, for an unsigned device that a gateway attests, `(iss, sub, device)`.
+Lists take `after`, the cursor of the last row already seen, and `limit`, at most
+`limits.LIST_ROWS_MAX`. Methods raise `NotFound` only where their docstring says so; where nothing
+is stored they answer None. Every method may raise `Unavailable`. Source: design.md sections 3, 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from drystone.api.values import (
+    BlockInfo,
+    EventCursor,
+    FoundRecord,
+    Head,
+    Health,
+    LedgerInfo,
+    MemberInfo,
+    NodeMetrics,
+    OrganisationInfo,
+    OutcomeInfo,
+    ProfileInfo,
+    ServiceEvent,
+    StateProof,
+    StreamCursor,
+    StreamInfo,
+    StreamKey,
+    VertexCursor,
+    VertexInfo,
+)
+from drystone.gateway.answer import Answer, Wait
+
+if TYPE_CHECKING:
+    from drystone.formats.senml import Measurement
+
+
+class Service(Protocol):
+    """A running node, as the API sees it."""
+
+    @property
+    def info(self) -> LedgerInfo:
+        """The ledger and this node."""
+        ...
+
+    async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
+        """Hands a CBOR sequence of records in; one answer per record, in order. Bounded by the
+        caller's limits."""
+        ...
+
+    async def attest(
+        self, device: str, measurements: Sequence[Measurement], *, wait: Wait | None
+    ) -> Answer:
+        """Signs an unsigned device's reading as this gateway; the record names the device for
+        ever."""
+        ...
+
+    async def head(self) -> Head:
+        """The last commit."""
+        ...
+
+    async def checkpoint(self) -> bytes:
+        """The last commit as a C2SP signed note."""
+        ...
+
+    async def trust(self) -> bytes:
+        """The trust file (JSON) that this node hands to verifiers."""
+        ...
+
+    async def record(self, stream: StreamKey, *, epoch: int, seq: int) -> FoundRecord | None:
+        """The accepted record at a stream position."""
+        ...
+
+    async def records(
+        self,
+        stream: StreamKey,
+        *,
+        after: StreamCursor | None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> Sequence[FoundRecord]:
+        """Accepted records by (epoch, seq), rising, or falling with `newest_first`; `after` is
+        exclusive."""
+        ...
+
+    async def stream(self, stream: StreamKey) -> StreamInfo | None:
+        """One stream's state."""
+        ...
+
+    async def streams(
+        self, iss: str | None, *, after: StreamKey | None, limit: int
+    ) -> Sequence[StreamInfo]:
+        """Streams by key; of one organisation, or of all."""
+        ...
+
+    async def member(self, *, iss: str, sub: str) -> MemberInfo | None:
+        """One member with its keys."""
+        ...
+
+    async def members(
+        self, iss: str | None, *, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[MemberInfo]:
+        """Members by (iss, sub); of one organisation, or of all."""
+        ...
+
+    async def organisations(self) -> Sequence[OrganisationInfo]:
+        """All organisations; at most `limits.ORGANISATIONS_MAX`."""
+        ...
+
+    async def profiles(
+        self, iss: str | None, *, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[ProfileInfo]:
+        """Profiles by (iss, name)."""
+        ...
+
+    async def block(self, height: int) -> BlockInfo | None:
+        """One block; height 0 is the genesis."""
+        ...
+
+    async def blocks(
+        self, *, after: int | None, limit: int, newest_first: bool = False
+    ) -> Sequence[BlockInfo]:
+        """Blocks by height, rising, or falling with `newest_first`; `after` is exclusive."""
+        ...
+
+    async def outcomes(self, height: int) -> Sequence[OutcomeInfo]:
+        """A block's outcomes other than a plain `accepted`, in order; empty where the block is
+        unknown."""
+        ...
+
+    async def vertex(self, vertex_id: bytes) -> VertexInfo | None:
+        """One vertex, with its body where it is kept."""
+        ...
+
+    async def vertices(
+        self,
+        author: tuple[str, str] | None,
+        *,
+        after: VertexCursor | None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> Sequence[VertexInfo]:
+        """Vertices by (iss, sub, epoch, seq) without bodies; of one author, or of all."""
+        ...
+
+    async def tips(self) -> Sequence[VertexInfo]:
+        """Vertices without children, without bodies."""
+        ...
+
+    async def state(self, key: bytes) -> StateProof:
+        """A state key's value, or its absence, proved."""
+        ...
+
+    async def receipt(self, stream: StreamKey, *, epoch: int, seq: int) -> bytes:
+        """The record at a position as a transparent statement. Raises: NotFound (no record, or its
+        body pruned)."""
+        ...
+
+    async def completeness(self, stream: StreamKey, *, since: bytes | None) -> bytes:
+        """Proof that a stream has no hidden gap up to now: from its start, or from the end of the
+        proof `since`.
+
+        Raises: NotFound, ReceiptMalformed (`since`), ReceiptMismatch (`since` is another stream's),
+        TooLarge.
+        """
+        ...
+
+    async def tile(self, *, level: int, index: int, width: int) -> bytes:
+        """`width` hashes of a tile, full at `limits.TILE_WIDTH`. Raises: NotFound."""
+        ...
+
+    async def entries(self, *, index: int, width: int) -> bytes:
+        """`width` entries of an entry bundle in C2SP form. Raises: NotFound."""
+        ...
+
+    def events(self, after: EventCursor | None) -> AsyncIterator[ServiceEvent]:
+        """Events behind a cursor, first from stored blocks, then as they happen; None means from
+        now on.
+
+        The iterator ends when the node stops. A slow reader loses nothing: it reads stored blocks
+        again.
+        """
+        ...
+
+    async def health(self) -> Health:
+        """Whether the node does its work."""
+        ...
+
+    async def metrics(self) -> NodeMetrics:
+        """The node's numbers."""
+        ...
