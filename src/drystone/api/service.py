@@ -50,14 +50,16 @@ class Service(Protocol):
 
     async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
         """Hands a CBOR sequence of records in; one answer per record, in order. Bounded by the
-        caller's limits."""
+        caller's limits.
+        """
         ...
 
     async def attest(
         self, device: str, measurements: Sequence[Measurement], *, wait: Wait | None
     ) -> Answer:
         """Signs an unsigned device's reading as this gateway; the record names the device for
-        ever."""
+        ever.
+        """
         ...
 
     async def head(self) -> Head:
@@ -85,7 +87,8 @@ class Service(Protocol):
         newest_first: bool = False,
     ) -> Sequence[FoundRecord]:
         """Accepted records by (epoch, seq), rising, or falling with `newest_first`; `after` is
-        exclusive."""
+        exclusive.
+        """
         ...
 
     async def stream(self, stream: StreamKey) -> StreamInfo | None:
@@ -95,17 +98,25 @@ class Service(Protocol):
     async def streams(
         self, iss: str | None, *, after: StreamKey | None, limit: int
     ) -> Sequence[StreamInfo]:
-        """Streams by key; of one organisation, or of all."""
+        """Streams in the order of their state keys; of one organisation, or of all."""
         ...
 
-    async def member(self, *, iss: str, sub: str) -> MemberInfo | None:
-        """One member with its keys."""
+    async def member(self, member: StreamKey) -> MemberInfo | None:
+        """One member with its keys: `(iss, sub)`, or `(iss, gateway, device)` for an attested one."""
         ...
 
     async def members(
-        self, iss: str | None, *, after: tuple[str, str] | None, limit: int
+        self,
+        iss: str | None,
+        *,
+        after: StreamKey | None,
+        limit: int,
+        roles: frozenset[str] | None = None,
     ) -> Sequence[MemberInfo]:
-        """Members by (iss, sub); of one organisation, or of all."""
+        """Members in the order of their state keys; of one organisation, or of all.
+
+        With `roles` only those that have one of them. `keys` is left empty in lists.
+        """
         ...
 
     async def organisations(self) -> Sequence[OrganisationInfo]:
@@ -115,7 +126,7 @@ class Service(Protocol):
     async def profiles(
         self, iss: str | None, *, after: tuple[str, str] | None, limit: int
     ) -> Sequence[ProfileInfo]:
-        """Profiles by (iss, name)."""
+        """Profiles in the order of their state keys; of one organisation, or of all."""
         ...
 
     async def block(self, height: int) -> BlockInfo | None:
@@ -130,7 +141,8 @@ class Service(Protocol):
 
     async def outcomes(self, height: int) -> Sequence[OutcomeInfo]:
         """A block's outcomes other than a plain `accepted`, in order; empty where the block is
-        unknown."""
+        unknown.
+        """
         ...
 
     async def vertex(self, vertex_id: bytes) -> VertexInfo | None:
@@ -158,7 +170,8 @@ class Service(Protocol):
 
     async def receipt(self, stream: StreamKey, *, epoch: int, seq: int) -> bytes:
         """The record at a position as a transparent statement. Raises: NotFound (no record, or its
-        body pruned)."""
+        body pruned).
+        """
         ...
 
     async def completeness(self, stream: StreamKey, *, since: bytes | None) -> bytes:

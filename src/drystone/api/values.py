@@ -37,7 +37,8 @@ class VertexCursor(NamedTuple):
 
 class EventCursor(NamedTuple):
     """An event's address: block, and number within the block. Stored blocks yield the same events
-    for ever."""
+    for ever.
+    """
 
     height: int
     index: int
@@ -113,24 +114,31 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInfo:
-    """One key of a member, current or former."""
+    """One public key of a member, current or former."""
 
     kid: bytes
-    alg: int
+    status: str
+    """`active`, `retired` or `revoked`."""
     cose_key: bytes
-    enrolled_height: int
-    revoked_height: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberInfo:
-    """A registered key holder: device, gateway, enroller, validator ... by its roles."""
+    """Anyone with a registered key, or an unsigned device that a gateway attests."""
 
     iss: str
     sub: str
+    """The member's id; of an attested device, the gateway's."""
+    device: str | None
+    """The attested device's id."""
+    status: str
+    """`active` or `revoked`."""
     roles: tuple[str, ...]
     profile: str | None
-    status: Literal["active", "revoked", "suspended"]
+    kid: bytes
+    """The current key's; empty for an attested device."""
+    epoch_min: int
+    """Records of lower epochs are refused: a fork suspended that branch."""
     keys: tuple[KeyInfo, ...]
 
 
@@ -145,27 +153,18 @@ class OrganisationInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileMeasurement:
-    """One measurement that a profile allows."""
-
-    name: str
-    unit: str | None
-    exponent: int
-    """Power of ten of the register's integer; 0 when the measurement is no register."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileInfo:
-    """A kind of device."""
+    """A kind of device: what it may measure in which unit, its register, its rule."""
 
     iss: str
     name: str
     rule: str
     """The built-in rule `accept`, later a contract."""
     visibility: str
-    register: str | None
-    """Name of the measurement whose value must not fall along the stream."""
-    measurements: tuple[ProfileMeasurement, ...]
+    measurements: tuple[tuple[str, str | None], ...]
+    """Name and unit of each."""
+    register: tuple[str, int] | None
+    """Name and exponent of the measurement whose value must not fall along the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ known."""
 
 class Answer(NamedTuple):
     """One record's fate so far. `code` is `stored`, `already` or the code of a class in
-    `errors.py`."""
+    `errors.py`.
+    """
 
     code: str
     detail: str = ""
