@@ -145,6 +145,20 @@ class ProofInvalid(Refused):
     fix = "Treat what it was to prove as unproved."
 
 
+class TileMalformed(Refused):
+    """A tile of the log, its path or a bundle of entries is not what C2SP `tlog-tiles` lays down."""
+
+    code = "tile-malformed"
+    fix = "Write the path as in c2sp.org/tlog-tiles; fetch the tile again from another mirror."
+
+
+class StateCollision(Refused):
+    """Two state keys' hashes share so many bits that a proof would need more than `limits.STATE_DEPTH_MAX` levels."""
+
+    code = "state-collision"
+    fix = "Choose another id: this one was made by hand to collide."
+
+
 # --- records ---------------------------------------------------------------------------------------
 
 
@@ -428,6 +442,34 @@ class TokenInvalid(Refused):
 
     code = "token-invalid"
     fix = "Send `Authorization: Bearer` with the token in the home's keys folder."
+
+
+class HostForeign(Refused):
+    """The request names a host that this node does not answer for."""
+
+    code = "host-foreign"
+    fix = "Use the address the node listens on, or set `http.public_url` to the name others use."
+
+
+class MethodUnsupported(Refused):
+    """The route exists, but not for this HTTP method."""
+
+    code = "method-unsupported"
+    fix = "Use one of the methods in the answer's `Allow` header."
+
+
+class MediaTypeUnsupported(Refused):
+    """The body's content type is not one the route takes."""
+
+    code = "media-type-unsupported"
+    fix = "Send application/cose for one record, application/cbor-seq for many, as /docs says."
+
+
+class NotAcceptable(Refused):
+    """The route cannot answer in any of the types that `Accept` names."""
+
+    code = "not-acceptable"
+    fix = "Leave `Accept` out, or name one of the types that /docs lists for the route."
 
 
 class ConfigInvalid(Refused):

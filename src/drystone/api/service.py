@@ -102,7 +102,7 @@ class Service(Protocol):
         ...
 
     async def member(self, member: StreamKey) -> MemberInfo | None:
-        """One member with its keys: `(iss, sub)`, or `(iss, gateway, device)` for an attested one."""
+        """One member with its keys: `(iss, sub)`, or `(iss, gateway, device)` if attested."""
         ...
 
     async def members(
