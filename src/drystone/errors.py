@@ -486,6 +486,13 @@ class HomeInvalid(Refused):
     fix = "Run `drystone init`, or give another --home."
 
 
+class KeyFileInvalid(Refused):
+    """A key file is missing, readable by others, or holds something else."""
+
+    code = "key-file-invalid"
+    fix = "Keep key files 0600 and unchanged; `drystone device list` names the folder's devices."
+
+
 class PortTaken(Refused):
     """Another process listens on the configured address."""
 
@@ -522,6 +529,27 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     fix = "Send again after the time given, or send fewer, larger batches."
+
+
+class DiskFailed(Broken):
+    """The operating system could not read or write a database file."""
+
+    code = "disk-failed"
+    fix = "Look at the disk and the kernel's log; acknowledged records are on it or in the write-ahead log beside it."
+
+
+class DatabaseBusy(Broken):
+    """Another process writes this database: a second node on one home."""
+
+    code = "database-busy"
+    fix = "Stop the other node; one home belongs to one node."
+
+
+class ChannelClosed(Broken):
+    """The process at the other end of a channel is gone."""
+
+    code = "channel-closed"
+    fix = "The supervisor restarts the node; the log says which process died and why."
 
 
 class DatabaseForeign(Broken):
