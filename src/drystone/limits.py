@@ -88,6 +88,18 @@ PROOF_BYTES_MAX: Final = 16_777_216
 COMPLETENESS_ITEMS_MAX: Final = 100_000
 """Records in one completeness proof; longer stretches are proved in pieces."""
 
+STATE_PROOF_BYTES_MAX: Final = 147_456
+"""Bytes of one ICS-23 proof: two leaves with the longest key and value, two paths of `STATE_DEPTH_MAX` levels."""
+
+RECEIPT_BYTES_MAX: Final = 131_072
+"""Bytes of one receipt, its note included."""
+
+RECEIPTS_MAX: Final = 16
+"""Receipts in one transparent statement."""
+
+TRUST_BYTES_MAX: Final = 1_048_576
+"""Bytes of a trust file."""
+
 NOTE_BYTES_MAX: Final = 65_536
 """Bytes of a signed note."""
 
@@ -116,6 +128,9 @@ INTAKE_BYTES_MAX: Final = 67_108_864
 
 VERIFY_BATCHES_MAX: Final = 256
 """Requests waiting for a verifier; beyond it intake refuses with `overloaded`."""
+
+VERIFY_BYTES_MAX: Final = 8_388_608
+"""Bytes of requests waiting for a verifier; beyond it intake refuses with `overloaded`."""
 
 VERIFIER_KEYS_MAX: Final = 131_072
 """Public keys a verifier process remembers."""
@@ -160,8 +175,10 @@ DISK_RESERVE_BYTES: Final = 67_108_864
 """Free disk below which intake refuses with `disk-full`, so that commits still fit."""
 
 assert RECORD_BYTES_MAX <= VERTEX_BYTES_MAX <= REQUEST_BYTES_MAX <= FRAME_BYTES_MAX
+assert REQUEST_BYTES_MAX <= VERIFY_BYTES_MAX
 assert CALL_ARGUMENT_BYTES_MAX < RECORD_BYTES_MAX
 assert VERTEX_RECORDS_MAX >= BLOCK_RECORDS_CLOSE
 assert BLOCK_RECORDS_CLOSE <= INTAKE_RECORDS_MAX
 assert REQUEST_RECORDS_MAX <= INTAKE_RECORDS_MAX
+assert STATE_PROOF_BYTES_MAX > 2 * (STATE_KEY_BYTES_MAX + STATE_VALUE_BYTES_MAX + 40 * STATE_DEPTH_MAX)
 assert STATE_VALUE_BYTES_MAX >= STREAM_RUNS_MAX * 64
