@@ -231,7 +231,7 @@ def _apply_record(
     run.touched[rights.stream_key] = placement.stream
     run.leaves.append(log.leaf_hash(record.entry))
     if placement.kind != "next":
-        events = (_stream_event(rights, record, placement), *events)
+        events = (_stream_event(record, placement), *events)
     return Outcome(index, position, ACCEPTED, steps, events)
 
 
@@ -266,7 +266,7 @@ def _call(run: _Run, rights: Rights, record: Record) -> tuple[Event, ...]:
     return result.events
 
 
-def _stream_event(rights: Rights, record: Record, placement: stream.Placement) -> Event:
+def _stream_event(record: Record, placement: stream.Placement) -> Event:
     data: dict[str, object] = {
         "iss": record.iss,
         "sub": record.device or record.sub,
