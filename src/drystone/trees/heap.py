@@ -41,7 +41,8 @@ _ROWS_AT_ONCE: Final = 1 << 15
 
 class Climb(NamedTuple):
     """Changed nodes of a heap, not yet installed: `plain` by number, or `levels` of arrays
-    (numbers, hashes, kinds)."""
+    (numbers, hashes, kinds).
+    """
 
     root: bytes
     hashes: int
@@ -76,6 +77,15 @@ class Heap:
         self._hashes[node * HASH_BYTES : (node + 1) * HASH_BYTES] = hash_
         self._kinds[node] = kind
 
+    def fill(self) -> int:
+        """Compute every node above the last level, in place; return how many were hashed."""
+        hashes = 0
+        for node in range((1 << self.depth) - 1, 0, -1):
+            hash_, kind = _parent(self._node(2 * node), self._node(2 * node + 1))
+            hashes += kind == MANY
+            self.put(node, hash_=hash_, kind=kind)
+        return hashes
+
     def climb(self, buckets: Mapping[int, tuple[bytes, int]]) -> Climb:
         """Compute all nodes above changed nodes of the last level, given as number -> (hash, kind);
         changes nothing.
@@ -105,7 +115,8 @@ class Heap:
 
     def shrunk(self) -> "Heap":
         """Return a heap without the last level; its hashes stay right, because a tree's shape
-        ignores buckets."""
+        ignores buckets.
+        """
         heap = Heap(self.depth - 1, arrays=self._arrays)
         heap._hashes[:] = self._hashes[: len(heap._hashes)]
         heap._kinds[:] = self._kinds[: len(heap._kinds)]
@@ -121,14 +132,10 @@ class Heap:
                 parent = node >> 1
                 if parent in above:
                     continue
-                left, left_kind = level.get(2 * parent) or self._node(2 * parent)
-                right, right_kind = level.get(2 * parent + 1) or self._node(2 * parent + 1)
-                leaves = left_kind + right_kind
-                if leaves >= MANY:
-                    above[parent] = inner_hash(left, right), MANY
-                    hashes += 1
-                else:
-                    above[parent] = (left if left_kind else right), leaves
+                left = level.get(2 * parent) or self._node(2 * parent)
+                right = level.get(2 * parent + 1) or self._node(2 * parent + 1)
+                above[parent] = _parent(left, right)
+                hashes += above[parent][1] == MANY
             changed |= above
             level = above
         root = level[1][0] if level else self.root
@@ -172,6 +179,14 @@ class Heap:
 
         hashes = np.frombuffer(self._hashes, dtype=np.uint8).reshape(-1, HASH_BYTES)
         return hashes, np.frombuffer(self._kinds, dtype=np.uint8)
+
+
+def _parent(left: tuple[bytes, int], right: tuple[bytes, int]) -> tuple[bytes, int]:
+    """Return hash and kind of a node from those of its children."""
+    leaves = left[1] + right[1]
+    if leaves >= MANY:
+        return inner_hash(left[0], right[0]), MANY
+    return (left if left[1] else right)[0], leaves
 
 
 def _hash_pairs(pairs: "Bytes") -> "Bytes":

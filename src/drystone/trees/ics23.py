@@ -41,7 +41,8 @@ _RIGHT_OP: Final = bytes.fromhex("0801 122101")
 
 class Presence(NamedTuple):
     """A leaf and its siblings from the leaf up to the root; each sibling's side follows from the
-    key's hash."""
+    key's hash.
+    """
 
     key: bytes
     value: bytes
@@ -50,7 +51,8 @@ class Presence(NamedTuple):
 
 class Absence(NamedTuple):
     """A key that is not there, and the leaves nearest to the left and right of where it would be
-    (one may lack)."""
+    (one may lack).
+    """
 
     key: bytes
     left: Presence | None
@@ -108,7 +110,8 @@ def decode(data: bytes) -> Presence | Absence:
 
 def root_of(presence: Presence) -> bytes:
     """Return the root that a leaf and its siblings lead to. Checks nothing: compare it with a root
-    you trust."""
+    you trust.
+    """
     key_hash = sha256(presence.key).digest()
     way = int.from_bytes(key_hash, "big") >> (256 - len(presence.siblings))
     hash_ = leaf_hash(key_hash, sha256(presence.value).digest())
@@ -171,7 +174,8 @@ def _check_leads_to(root: bytes, presence: Presence) -> None:
 
 def _check_outermost(presence: Presence, *, below: int, side: int) -> None:
     """Check that nothing lies on `side` (1 right, 0 left) of the leaf within the subtree `below`
-    levels under the root."""
+    levels under the root.
+    """
     depth = len(presence.siblings)
     way = int.from_bytes(sha256(presence.key).digest(), "big") >> (256 - depth)
     for height in range(depth - below):
@@ -245,7 +249,8 @@ def _field(number: int, body: bytes) -> bytes:
 
 def _read_field(data: bytes, start: int) -> tuple[int, bytes, int]:
     """Read a length-delimited field with a number below 16: its number, its body and where it
-    ends."""
+    ends.
+    """
     if start >= len(data) or data[start] & 0x87 != 2:
         raise ProofInvalid("the state proof is not made of length-delimited fields")
     number, at, length, shift = data[start] >> 3, start + 1, 0, 0

@@ -231,7 +231,8 @@ def _split(width: int) -> int:
 
 def _range_root(first: int, end: int, node: NodeReader) -> bytes:
     """Fold the full subtrees that make up the leaves from `first` to `end`; `first` is aligned as
-    in the RFC."""
+    in the RFC.
+    """
     subtrees: list[bytes] = []
     while first < end:
         level = (end - first).bit_length() - 1

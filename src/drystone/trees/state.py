@@ -56,7 +56,8 @@ class StatePlan:
 
 class StateTree:
     """Hash tree over a map from keys to values. `root` 32 bytes, `count` keys, `hashes_done` tree
-    nodes hashed so far."""
+    nodes hashed so far.
+    """
 
     def __init__(self, *, arrays: bool = HAS_NUMPY) -> None:
         """Start empty; `arrays` False keeps to plain Python whatever is installed."""
@@ -90,10 +91,13 @@ class StateTree:
             previous = leaf[:HASH_BYTES]
             number = _bucket_of(leaf, depth)
             buckets[number] = buckets[number] + leaf if buckets[number] else leaf
-        climb = heap.climb({(1 << depth) + at: tree._fold(data) for at, data in enumerate(buckets)})
-        heap.install(climb)
-        tree.hashes_done += len(leaves) + climb.hashes
-        tree.root = climb.root
+        del leaves
+        for number, data in enumerate(buckets):
+            if data:
+                hash_, kind = tree._fold(data)
+                heap.put((1 << depth) + number, hash_=hash_, kind=kind)
+        tree.hashes_done += tree.count + heap.fill()
+        tree.root = heap.root
         return tree
 
     def plan(self, changes: Mapping[bytes, bytes | None]) -> StatePlan:
@@ -189,7 +193,8 @@ class StateTree:
 
     def neighbours(self, key_hash: bytes) -> tuple[bytes | None, bytes | None]:
         """Return the key hashes nearest to the left and right of `key_hash` (itself excluded), None
-        at an edge."""
+        at an edge.
+        """
         number = _bucket_of(key_hash, self._heap.depth)
         own = _leaves(self._buckets[number])
         left = max((other for other in own if other < key_hash), default=None)
@@ -204,7 +209,8 @@ class StateTree:
 
     def _next_bucket(self, number: int, *, step: int) -> int | None:
         """Return the next bucket with leaves to the left (step -1) or right (1): up to a node
-        beside us, then down."""
+        beside us, then down.
+        """
         heap = self._heap
         away = 1 if step > 0 else 0
         node = (1 << heap.depth) + number
@@ -220,7 +226,8 @@ class StateTree:
 
     def _fold(self, leaves: bytes, level: int | None = None) -> tuple[bytes, int]:
         """Hash the subtree of packed leaves whose keys share their first `level` bits (a bucket's
-        by default)."""
+        by default).
+        """
         if len(leaves) <= _LEAF_BYTES:
             return (leaves[HASH_BYTES:], ONE) if leaves else (EMPTY_CHILD, NONE)
         if level is None:
@@ -340,7 +347,8 @@ def _edited(packed: bytes, edit: Mapping[bytes, bytes]) -> bytes:
 
 def _shared_bits(packed: bytes) -> int:
     """Return how many leading bits all key hashes of a bucket share: the first and last decide, as
-    they are sorted."""
+    they are sorted.
+    """
     first = int.from_bytes(packed[:HASH_BYTES], "big")
     last = int.from_bytes(packed[-_LEAF_BYTES:-HASH_BYTES], "big")
     return 8 * HASH_BYTES - (first ^ last).bit_length()

@@ -32,7 +32,8 @@ _PATH_LENGTH_MAX: Final = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """One tile's name: `level` (None for a bundle of entries), `index` from 0, `width` 1 to 256
-    hashes or entries."""
+    hashes or entries.
+    """
 
     level: int | None
     index: int
@@ -78,7 +79,8 @@ def parse_tile_path(path: str) -> Tile:
 
 def tile_width(*, level: int, index: int, size: int) -> int:
     """Return how many hashes tile `index` of `level` has in a log of `size` leaves; 0 if it does
-    not exist yet."""
+    not exist yet.
+    """
     hashes = size >> (TILE_HEIGHT * level)
     return max(0, min(TILE_WIDTH, hashes - (index << TILE_HEIGHT)))
 
