@@ -41,7 +41,7 @@ class EventCursor(NamedTuple):
     """
 
     height: int
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

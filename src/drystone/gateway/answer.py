@@ -5,7 +5,11 @@ record's life: right after intake, and again when its place or outcome is known.
 item 5, design.md section 3.2.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
+
+from drystone import errors
+from drystone.errors import DrystoneError
 
 Wait = Literal["sealed", "committed"]
 """What a client may wait for beyond `stored`: the record's place, or its outcome."""
@@ -35,3 +39,31 @@ class Answer(NamedTuple):
     """Block that holds the outcome."""
     retry_after_ms: int | None = None
     """Set when the code belongs to an `Unavailable`: send this record again after that time."""
+
+
+def refusal(answer: Answer) -> DrystoneError | None:
+    """The error whose code an answer carries; None if the record was taken.
+
+    An outcome that refused a stored record is no refusal of the request: the record is in.
+    """
+    if answer.code in {STORED, ALREADY}:
+        return None
+    kind = ERRORS.get(answer.code, errors.Refused)
+    if issubclass(kind, errors.Unavailable):
+        return kind(answer.detail, retry_after_ms=answer.retry_after_ms or 1000)
+    return kind(answer.detail)
+
+
+def _classes(family: type[DrystoneError]) -> Iterator[type[DrystoneError]]:
+    if family.__module__ == errors.__name__:
+        yield family
+        for child in family.__subclasses__():
+            yield from _classes(child)
+
+
+ERRORS: Final = {
+    kind.code: kind
+    for family in (errors.Refused, errors.Unavailable, errors.Broken)
+    for kind in _classes(family)
+}
+"""Every error by its code, family by family, in the order of `errors.py`."""

@@ -1,0 +1,116 @@
+"""Events as a stream of server-sent events that resumes exactly where a client stopped.
+
+Every event's id is its cursor, `height.number`; a browser sends the last one back by itself
+(`Last-Event-ID`), others name it in `?after=`. Stored blocks yield the same events for ever, so
+nothing is lost and nothing comes twice. Open streams are bounded. Knows no rule of the ledger.
+Source: WHATWG HTML section 9.2 (server-sent events), conventions.md (resumable events).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from drystone.api.service import Service
+from drystone.api.values import EventCursor, ServiceEvent
+from drystone.errors import Overloaded, RequestMalformed
+from drystone.limits import SUBSCRIBERS_MAX
+
+MEDIA_TYPE: Final = "text/event-stream"
+RECONNECT_MS: Final = 2_000
+DIGITS_MAX: Final = 15
+
+
+def parse_cursor(text: str) -> EventCursor:
+    """Reads `height.number`. Raises: RequestMalformed."""
+    height, point, number = text.partition(".")
+    parts = (height, number)
+    if not point or not all(
+        part.isascii() and part.isdigit() and len(part) <= DIGITS_MAX for part in parts
+    ):
+        raise RequestMalformed("an event cursor is height.number, as in an event's id")
+    return EventCursor(int(height), int(number))
+
+
+def cursor_text(cursor: EventCursor) -> str:
+    """The cursor as an event's id."""
+    return f"{cursor.height}.{cursor.number}"
+
+
+def frame(event: ServiceEvent) -> bytes:
+    """One event on the wire; its data is one line of JSON, bytes as hex."""
+    data = json.dumps(_plain(event.data), separators=(",", ":"), ensure_ascii=False)
+    return f"id: {cursor_text(event.cursor)}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+
+
+def _plain(value: object) -> Any:
+    """CBOR values as JSON values: bytes as hex, keys as text; ints stay exact."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[object, object]", value)
+        return {_key(key): _plain(item) for key, item in entries.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value
+
+
+def _key(key: object) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)
+
+
+class EventStreams:
+    """The open event streams of a node; at most `limits.SUBSCRIBERS_MAX`."""
+
+    def __init__(self, service: Service, *, keepalive_s: float) -> None:
+        self.service = service
+        self.keepalive_s = keepalive_s
+        self.open = 0
+
+    def respond(self, request: Request, after: str | None) -> StreamingResponse:
+        """Starts a stream behind `Last-Event-ID`, else behind `after`, else from now on.
+
+        Raises: RequestMalformed, Overloaded (too many streams are open).
+        """
+        text = request.headers.get("last-event-id") or after
+        cursor = parse_cursor(text) if text else None
+        if self.open >= SUBSCRIBERS_MAX:
+            raise Overloaded(f"{SUBSCRIBERS_MAX} event streams are open", retry_after_ms=5_000)
+        self.open += 1
+        return StreamingResponse(
+            self._frames(cursor),
+            media_type=MEDIA_TYPE,
+            headers={"X-Accel-Buffering": "no"},
+            background=None,
+        )
+
+    async def _frames(self, cursor: EventCursor | None) -> AsyncIterator[bytes]:
+        """Frames as they come, a comment when none comes; gives its place back at the end."""
+        events = aiter(self.service.events(cursor))
+        waiting: asyncio.Future[ServiceEvent] | None = None
+        try:
+            yield f"retry: {RECONNECT_MS}\n\n".encode()
+            while True:
+                if waiting is None:
+                    waiting = asyncio.ensure_future(anext(events))
+                done, _ = await asyncio.wait({waiting}, timeout=self.keepalive_s)
+                if not done:
+                    yield b": still here\n\n"
+                    continue
+                try:
+                    event = waiting.result()
+                except StopAsyncIteration:
+                    return
+                finally:
+                    waiting = None
+                yield frame(event)
+        finally:
+            self.open -= 1
+            if waiting is not None:
+                waiting.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await waiting
