@@ -135,6 +135,9 @@ VERIFY_BYTES_MAX: Final = 8_388_608
 VERIFIER_KEYS_MAX: Final = 131_072
 """Public keys a verifier process remembers."""
 
+MEMO_ROWS_MAX: Final = 16_384
+"""Streams, keys and record shapes that a process remembers, each kind by itself; forgotten all at once."""
+
 BLOCK_CLOSE_MS: Final = 50
 """Under load a block closes after this time ..."""
 
