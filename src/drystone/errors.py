@@ -260,6 +260,13 @@ class EvidenceMalformed(Refused):
     fix = "Submit both originals, byte for byte."
 
 
+class StreamMalformed(Refused):
+    """The bytes are not a stream's state."""
+
+    code = "stream-malformed"
+    fix = "See docs/spec/stream.cddl; in a completeness proof, ask the ledger for the proof again."
+
+
 class StreamGaps(Refused):
     """Accepting the record would make more runs than `limits.STREAM_RUNS_MAX`."""
 
@@ -515,6 +522,13 @@ class ImportMalformed(Refused):
 
 
 # --- storage ---------------------------------------------------------------------------------------
+
+
+class NodeAbsent(Unavailable):
+    """No node answers at the address, or none runs in the home."""
+
+    code = "node-absent"
+    fix = "Start it (`drystone up`), or give its address (--url, or --home of a running node)."
 
 
 class DiskFull(Unavailable):
