@@ -1,0 +1,333 @@
+"""One SQLite file as Drystone uses it: WAL, synced at every commit, bound to one ledger.
+
+What lives here: opening and creating, one write transaction at a time, the translation of SQLite's
+errors into ours, the `meta` table (which file this is, whose ledger, which schema), and the check
+column of rows that nothing else could recompute. What may not: what the other tables mean.
+
+Where the process dies decides nothing: a transaction is in the file when `COMMIT` has returned,
+else it never was. `synchronous=FULL` makes that hold through a power loss as well, and is what an
+acknowledgement waits for. Source: SQLite's documents on WAL and atomic commit; `budget.md`.
+"""
+
+import errno
+import hashlib
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+import apsw
+
+from drystone.errors import (
+    Broken,
+    DatabaseBusy,
+    DatabaseCorrupt,
+    DatabaseForeign,
+    DiskFailed,
+    DiskFull,
+    DrystoneError,
+    HomeInvalid,
+    InvariantBroken,
+)
+from drystone.formats import cbor
+
+Row: TypeAlias = tuple[Any, ...]
+
+BUSY_MS_MAX: Final = 5_000
+"""How long a writer waits for another one; in a healthy node there is none."""
+
+WAL_PAGES: Final = 1_000
+"""Pages in the write-ahead log from which a commit also checkpoints it."""
+
+CACHE_KIB: Final = 8_192
+"""Memory for pages per connection."""
+
+CHECK_BYTES: Final = 8
+"""Bytes of a row's check: enough against accidents, which is all it is for."""
+
+META_TABLE: Final = (
+    'CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, "check" BLOB NOT NULL)'
+    " WITHOUT ROWID"
+)
+
+
+class Schema(NamedTuple):
+    """What makes a file one of ours: its kind, its tables, and how older ones become newer ones."""
+
+    kind: str
+    version: int
+    page_bytes: int
+    statements: tuple[str, ...]
+    migrations: Mapping[int, Sequence[str]]
+    """By the version they start from; each lifts it by one."""
+
+
+def row_check(table: str, *columns: cbor.Encodable) -> bytes:
+    """Return the check of a row: the first bytes of a hash over the table's name and the columns."""
+    return hashlib.sha256(b"drystone/row/1\n" + cbor.encode([table, *columns])).digest()[
+        :CHECK_BYTES
+    ]
+
+
+class Database:
+    """One connection. Threads take turns; a thread that finds it taken waits."""
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        self._connection = connection
+        self._turn = threading.RLock()
+        self.path = path
+
+    @classmethod
+    def create(
+        cls, path: Path, schema: Schema, *, ledger: bytes, vfs: str | None = None
+    ) -> "Database":
+        """Make a new file with the schema's tables, for the ledger with this id (32 bytes).
+
+        A process that dies in here leaves a file that `open` refuses: begin again without it.
+
+        Args:
+            path: of the file, which may not exist yet.
+            schema: its tables.
+            ledger: id of the ledger it belongs to.
+            vfs: a test's file system under SQLite; it alone has the file (exclusive locking).
+
+        Raises:
+            HomeInvalid: the file exists.
+            DiskFull, DiskFailed: it cannot be written.
+        """
+        if vfs is None:
+            try:
+                path.touch(mode=0o600, exist_ok=False)
+            except FileExistsError as error:
+                raise HomeInvalid(f"{path} exists already") from error
+            except OSError as error:
+                raise DiskFailed(f"{path}: {error}") from error
+        database = cls(_connect(path, read_only=False, vfs=vfs), path)
+        # A page size counts only before anything is written, WAL mode only outside a transaction.
+        database.rows(f"PRAGMA page_size={schema.page_bytes}")
+        database.rows("PRAGMA journal_mode=WAL")
+        with database.transaction():
+            for statement in (META_TABLE, *schema.statements):
+                database.rows(statement)
+            database.put_meta("kind", schema.kind)
+            database.put_meta("ledger", ledger)
+            database.put_meta("schema", schema.version)
+        return database
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        schema: Schema,
+        *,
+        ledger: bytes | None,
+        read_only: bool = False,
+        vfs: str | None = None,
+    ) -> "Database":
+        """Open an existing file, and lift it to the newest schema where it may be written.
+
+        Checks kind, schema and ledger (with None any ledger is welcome); not the rows.
+
+        Raises:
+            DatabaseForeign: another ledger's or kind's file, or a schema this program cannot read.
+            DatabaseCorrupt: not a database, or one without the tables that say what it is.
+            DiskFailed: it is not there or cannot be read.
+        """
+        if vfs is None and not path.is_file():
+            raise DiskFailed(f"{path} is missing")
+        database = cls(_connect(path, read_only=read_only, vfs=vfs), path)
+        try:
+            database._check(schema, ledger=ledger, read_only=read_only)
+        except DrystoneError:
+            database.close()
+            raise
+        return database
+
+    def _check(self, schema: Schema, *, ledger: bytes | None, read_only: bool) -> None:
+        kind, version = self.meta("kind"), self.meta("schema")
+        if kind != schema.kind or not isinstance(version, int):
+            raise DatabaseForeign(f"{self.path} holds {kind!r}, not {schema.kind!r}")
+        found = self.meta("ledger")
+        if ledger is not None and found != ledger:
+            raise DatabaseForeign(f"{self.path} belongs to another ledger")
+        if version > schema.version:
+            raise DatabaseForeign(f"{self.path} has schema {version}, known is {schema.version}")
+        if version < schema.version and read_only:
+            raise DatabaseForeign(f"{self.path} has schema {version}: open it for writing first")
+        while version < schema.version:
+            # Each step is one transaction: a process that dies between two goes on from there.
+            with self.transaction():
+                for statement in schema.migrations[version]:
+                    self.rows(statement)
+                version += 1
+                self.put_meta("schema", version)
+
+    def rows(self, sql: str, bindings: Sequence[object] = ()) -> list[Row]:
+        """Run one statement and return all its rows: the caller bounds them (`LIMIT`).
+
+        Raises:
+            DatabaseCorrupt, DiskFull, DiskFailed, DatabaseBusy, InvariantBroken: as `translated`.
+        """
+        with self._turn:
+            try:
+                # All rows at once: a statement left standing would hold its snapshot open.
+                return _run(self._connection, sql, bindings)
+            except apsw.Error as error:
+                raise translated(error, self._connection, self.path) from error
+
+    def row(self, sql: str, bindings: Sequence[object] = ()) -> Row | None:
+        """Run one statement and return its first row; raises as `rows`."""
+        found = self.rows(sql, bindings)
+        return found[0] if found else None
+
+    def many(self, sql: str, bindings: Iterable[Sequence[object]]) -> None:
+        """Run one statement for each item, inside a transaction; raises as `rows`."""
+        with self._turn:
+            try:
+                cast("Any", self._connection).executemany(sql, bindings).fetchall()
+            except apsw.Error as error:
+                raise translated(error, self._connection, self.path) from error
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """Write all of the body or nothing; on return it survives power loss.
+
+        Raises:
+            DiskFull: nothing was changed, the connection goes on.
+            DiskFailed: it is not known whether the body is in the file. Stop, open again, look.
+        """
+        with self._turn:
+            self.rows("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.rows("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self.rows("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """See one state of the file through all reads of the body. May be nested."""
+        with self._turn:
+            if self._connection.in_transaction:
+                yield
+                return
+            self.rows("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self.rows("COMMIT")
+
+    def data_version(self) -> int:
+        """Return a number that changes whenever another connection has committed."""
+        return self.rows("PRAGMA data_version")[0][0]
+
+    def changes(self) -> int:
+        """Return how many rows were changed since the connection was opened."""
+        return self._connection.total_changes()
+
+    def meta(self, name: str) -> cbor.Value:
+        """Return a fact about the file; None if it says nothing of this name. Not its check."""
+        try:
+            found = self.row("SELECT value FROM meta WHERE name = ?", (name,))
+        except InvariantBroken as error:
+            raise DatabaseCorrupt(f"{self.path} is no database of Drystone: {error}") from error
+        if found is None:
+            return None
+        try:
+            return cbor.decode(found[0])
+        except (DrystoneError, TypeError) as error:
+            raise DatabaseCorrupt(f"{self.path}: meta {name!r} does not decode") from error
+
+    def put_meta(self, name: str, value: cbor.Encodable) -> None:
+        """Set a fact about the file, inside a transaction."""
+        data = cbor.encode(value)
+        self.rows(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)",
+            (name, data, row_check("meta", name, data)),
+        )
+
+    def copy_to(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Write one consistent state of this file to a new one while others go on writing here.
+
+        Pages are copied within one read transaction, so that no later commit gets in. Calls
+        `progress` with pages done and pages in all.
+        """
+        target.touch(mode=0o600, exist_ok=False)
+        copy = _connect(target, read_only=False, vfs=None)
+        try:
+            with self.snapshot():
+                self.rows("SELECT 1 FROM meta LIMIT 1")
+                with copy.backup("main", self._connection, "main") as backup:
+                    while not backup.done:
+                        backup.step(1_024)
+                        progress(backup.page_count - backup.remaining, backup.page_count)
+            # The copy is one plain file, synced, without a log beside it.
+            _run(copy, "PRAGMA journal_mode=DELETE")
+        except apsw.Error as error:
+            raise translated(error, copy, target) from error
+        finally:
+            copy.close()
+
+    def close(self) -> None:
+        """Close the connection; the last one to leave folds the write-ahead log into the file."""
+        with self._turn:
+            try:
+                self._connection.close()
+            except apsw.Error as error:
+                raise translated(error, self._connection, self.path) from error
+
+
+def _run(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> list[Row]:
+    """Run one statement to its end. The driver's types name what Python 3.11 does not have: Any."""
+    return cast("Any", connection).execute(sql, tuple(bindings)).fetchall()
+
+
+def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection:
+    access = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    if vfs is not None:
+        access |= apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(str(path), flags=access, vfs=vfs)
+    except apsw.Error as error:
+        raise DiskFailed(f"{path} cannot be opened: {error}") from error
+    try:
+        connection.set_busy_timeout(BUSY_MS_MAX)
+        # One by one: `execute("a; b")` stops at the first that gives a row.
+        if vfs is not None:
+            _run(connection, "PRAGMA locking_mode=EXCLUSIVE")
+        _run(connection, "PRAGMA synchronous=FULL")
+        _run(connection, f"PRAGMA cache_size=-{CACHE_KIB}")
+        _run(connection, f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+        _run(connection, "PRAGMA temp_store=MEMORY")
+        # A file from elsewhere may hold triggers and views: nothing in it is run.
+        _run(connection, "PRAGMA trusted_schema=OFF")
+    except apsw.Error as error:
+        raise translated(error, connection, path) from error
+    return connection
+
+
+def translated(error: apsw.Error, connection: apsw.Connection, path: Path) -> DrystoneError:
+    """Return our error for one of SQLite's.
+
+    `DiskFull` where there is no room, `DatabaseCorrupt` where the file is not what it was,
+    `DatabaseBusy` where another process writes, `DiskFailed` where the system failed, and
+    `InvariantBroken` for the rest: a statement or a constraint of ours.
+    """
+    message = f"{path}: {type(error).__name__}: {error}"
+    if isinstance(error, apsw.FullError):
+        return DiskFull(message)
+    kinds: tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], type[Broken]], ...] = (
+        ((apsw.CorruptError, apsw.NotADBError, apsw.FormatError), DatabaseCorrupt),
+        ((apsw.BusyError, apsw.LockedError), DatabaseBusy),
+        ((apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError), DiskFailed),
+    )
+    for classes, ours in kinds:
+        if isinstance(error, classes):
+            if ours is DiskFailed and connection.system_errno in (errno.ENOSPC, errno.EDQUOT):
+                return DiskFull(message)
+            return ours(message)
+    return InvariantBroken(message)
