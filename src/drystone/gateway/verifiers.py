@@ -1,0 +1,168 @@
+"""The front's side of the verifiers: whole requests out, checked records back, keys on demand.
+
+A request goes, unparsed, to the verifier with the least unanswered bytes. When what is unanswered reaches its bound,
+new requests are refused at once with `overloaded`, so that latency stays bounded. A verifier that dies ends the node:
+nothing of what it had was acknowledged. `Verifiers` speaks to processes, its twin `InProcess` runs the same `Checker`
+in a thread, for one small core.
+
+Place in a record's life: between transport and intake. Source: design.md sections 4 and 7.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeAlias
+
+from drystone import limits
+from drystone.channel import AsyncChannel
+from drystone.errors import ChannelClosed, InvariantBroken, Overloaded
+from drystone.verifier import CHECK, KEYS, Checked, Checker, KeyName
+
+FindKey: TypeAlias = Callable[[KeyName], bytes | str]
+"""Gives a key's COSE_Key bytes from the (stale) state, or the code that says why there is none."""
+
+RETRY_AFTER_MS_MIN = 100
+BYTES_PER_MS = 1_500
+"""What one verifier checks in a millisecond, roughly: for `retry_after_ms` only."""
+
+
+class RecordChecker(Protocol):
+    """Form and signature of a request's records."""
+
+    @property
+    def batches(self) -> int:
+        """Requests that wait for a verifier or are with one."""
+        ...
+
+    async def check(self, sequence: bytes) -> Sequence[Checked]:
+        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+        ...
+
+
+class _Load:
+    """Bounds what waits to be checked."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.size = 0
+
+    def enter(self, size: int) -> None:
+        if self.batches >= limits.VERIFY_BATCHES_MAX or (
+            self.size > 0 and self.size + size > limits.VERIFY_BYTES_MAX
+        ):
+            retry_after_ms = max(RETRY_AFTER_MS_MIN, self.size // BYTES_PER_MS)
+            raise Overloaded(
+                f"{self.batches} requests wait for a verifier", retry_after_ms=retry_after_ms
+            )
+        self.batches += 1
+        self.size += size
+
+    def leave(self, size: int) -> None:
+        self.batches -= 1
+        self.size -= size
+
+
+class _Worker:
+    """One verifier process, seen from the front."""
+
+    def __init__(self, channel: AsyncChannel) -> None:
+        self.channel = channel
+        self.size = 0
+        self.answers: dict[int, asyncio.Future[Sequence[Checked]]] = {}
+
+
+class Verifiers:
+    """Verifier processes behind their channels."""
+
+    def __init__(self, channels: Sequence[AsyncChannel], find_key: FindKey) -> None:
+        self._workers = [_Worker(channel) for channel in channels]
+        self._find_key = find_key
+        self._load = _Load()
+        self._number = 0
+
+    @property
+    def batches(self) -> int:
+        """Requests that wait for a verifier or are with one."""
+        return self._load.batches
+
+    async def check(self, sequence: bytes) -> Sequence[Checked]:
+        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+        size = len(sequence)
+        self._load.enter(size)
+        worker = min(self._workers, key=lambda one: one.size)
+        worker.size += size
+        self._number = number = self._number + 1
+        answer: asyncio.Future[Sequence[Checked]] = asyncio.get_running_loop().create_future()
+        worker.answers[number] = answer
+        try:
+            await worker.channel.send((CHECK, number, sequence))
+            return await answer
+        finally:
+            worker.answers.pop(number, None)
+            worker.size -= size
+            self._load.leave(size)
+
+    async def run(self) -> None:
+        """Read what the verifiers say until one of them is gone.
+
+        Raises:
+            ChannelClosed: a verifier closed its channel or died.
+        """
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(self._read(worker))
+
+    async def close(self) -> None:
+        """Close the channels: the verifiers end."""
+        for worker in self._workers:
+            await worker.channel.close()
+
+    async def _read(self, worker: _Worker) -> None:
+        while True:
+            frame = await worker.channel.receive()
+            if frame is None:
+                raise ChannelClosed("a verifier is gone")
+            if frame[0] == KEYS:
+                await worker.channel.send((KEYS, [self._find_key(name) for name in frame[1]]))
+            elif frame[0] == CHECK:
+                answer = worker.answers.get(frame[1])
+                if answer is not None and not answer.done():
+                    answer.set_result(frame[2])
+            else:
+                raise InvariantBroken(f"a verifier says {frame[0]!r}")
+
+
+class InProcess:
+    """The same check in a thread of the front."""
+
+    def __init__(self, find_key: FindKey) -> None:
+        self._find_key = find_key
+        self._load = _Load()
+        self._checker = Checker()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="verifier")
+
+    @property
+    def batches(self) -> int:
+        """Requests that wait for the thread or are with it."""
+        return self._load.batches
+
+    async def check(self, sequence: bytes) -> Sequence[Checked]:
+        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+        size = len(sequence)
+        self._load.enter(size)
+        loop = asyncio.get_running_loop()
+
+        def ask(names: list[KeyName]) -> list[bytes | str]:
+            return asyncio.run_coroutine_threadsafe(self._find(names), loop).result()
+
+        try:
+            return await loop.run_in_executor(self._thread, self._checker.check, sequence, ask)
+        finally:
+            self._load.leave(size)
+
+    async def close(self) -> None:
+        """End the thread once it has nothing left to do."""
+        self._thread.shutdown(wait=False)
+
+    async def _find(self, names: list[KeyName]) -> list[bytes | str]:
+        return [self._find_key(name) for name in names]
