@@ -121,7 +121,9 @@ def test_locked_requirements_hold_hashes_and_no_address() -> None:
         assert "://" not in text, path
         assert "index-url" not in text, path
         pins = re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE)
-        assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)), "a line is not pinned"
+        assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)), (
+            "a line is not pinned"
+        )
 
 
 def test_no_lock_file_that_records_addresses_is_tracked() -> None:

@@ -9,7 +9,7 @@ Source: design sections 3.6, 3.7 and 4.
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from drystone.contracts.rules import RULES, Event, ReadingContext
 from drystone.errors import (
@@ -46,6 +46,7 @@ from drystone.ledger.genesis import (
 from drystone.ledger.rights import Rights, check_rights, check_sender, find_rights
 from drystone.ledger.view import Overlay, View
 from drystone.records import stream
+from drystone.records.payload import CallValues, Reading
 from drystone.records.record import Record, Verified, check_signature
 from drystone.records.vertex import check_vertex_signature, vertex_id
 from drystone.trees import log
@@ -252,11 +253,11 @@ def _reading(
         register,
         placement.kind,
     )
-    return rule(context, record.content)
+    return rule(context, cast("tuple[Reading, ...]", record.content))
 
 
 def _call(run: _Run, rights: Rights, record: Record) -> tuple[Event, ...]:
-    _, contract, function, args, _ = record.content
+    _, contract, function, args, _ = cast("CallValues", record.content)
     found = FUNCTIONS.get(contract, {}).get(function)
     if found is None:
         raise ContractUnknown(f"no {contract}.{function}")

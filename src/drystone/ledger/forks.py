@@ -68,7 +68,7 @@ def _convict(
     member: rows.Member,
     evidence_key: bytes,
     ids: list[bytes],
-    data: dict[str, object],
+    data: dict[str, str | int],
 ) -> CallResult:
     if ids[0] == ids[1]:
         raise EvidenceMalformed("the two are one and the same")
@@ -76,7 +76,7 @@ def _convict(
         state_key: member.encode(),
         evidence_key: rows.encode_evidence(ids),
     }
-    return CallResult(writes, (Event("registry", "fork", data),))
+    return CallResult(writes, (Event("registry", "fork", dict(data)),))
 
 
 def _signer(call: Call, iss: str, sub: str, kid: bytes) -> PublicKey:

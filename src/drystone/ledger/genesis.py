@@ -7,7 +7,7 @@ which commits through the state root to all of it. Source: design section 3.6, f
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from drystone import limits
 from drystone.errors import GenesisInvalid, Refused
@@ -118,23 +118,26 @@ def decode_genesis(data: bytes) -> Genesis:
 
 
 def _read(value: Any) -> Genesis:
-    if not isinstance(value, dict) or set(value) != _FIELDS or value["format"] != FORMAT:  # pyright: ignore[reportUnknownArgumentType] - checked field by field
+    if not isinstance(value, dict):
+        raise GenesisInvalid("a map is expected")
+    fields = cast("dict[str, Any]", value)
+    if set(fields) != _FIELDS or fields["format"] != FORMAT:
         raise GenesisInvalid("a map with exactly the fields of docs/spec/genesis.cddl is expected")
-    if value["limits"] != LIMITS:
+    if fields["limits"] != LIMITS:
         raise GenesisInvalid("the limits are not those of protocol 1")
     members: list[FirstMember] = []
-    for iss, sub, roles, key in value["members"]:
+    for iss, sub, roles, key in fields["members"]:
         if len(set(roles)) != len(roles) or not set(roles) <= rows.ROLES:
             raise GenesisInvalid(f"roles of {iss}/{sub}: {roles}")
         members.append(FirstMember(iss, sub, tuple(roles), parse_cose_key(key)))
     genesis = Genesis(
-        origin=value["origin"],
-        time_ms=value["time-ms"],
-        protocol=value["protocol"],
-        approvals=value["approvals"],
-        organisations=tuple((iss, name) for iss, name in value["organisations"]),
+        origin=fields["origin"],
+        time_ms=fields["time-ms"],
+        protocol=fields["protocol"],
+        approvals=fields["approvals"],
+        organisations=tuple((iss, name) for iss, name in fields["organisations"]),
         members=tuple(members),
-        proofs=tuple(value["proofs"]),
+        proofs=tuple(fields["proofs"]),
     )
     for number in (genesis.time_ms, genesis.protocol, genesis.approvals):
         if isinstance(number, bool) or not 0 <= number < 2**53:
@@ -151,7 +154,7 @@ def _check(genesis: Genesis) -> None:
     if not 1 <= genesis.approvals <= len(aliases):
         raise GenesisInvalid(f"{genesis.approvals} approvals of {len(aliases)} organisations")
     for name in (genesis.origin, *(name for _, name in genesis.organisations)):
-        if not isinstance(name, str) or not 0 < len(name) <= 256 or not name.isprintable():
+        if not 0 < len(name) <= 256 or not name.isprintable():
             raise GenesisInvalid(f"name {name!r}")
     if any(c in genesis.origin for c in " +"):
         raise GenesisInvalid("an origin has no space and no plus sign (C2SP signed-note)")

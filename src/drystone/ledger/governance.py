@@ -18,7 +18,7 @@ from drystone.ledger import keyspace, rows
 from drystone.ledger.arguments import Arguments
 from drystone.ledger.calls import Call, CallResult, Function
 from drystone.limits import ORGANISATIONS_MAX
-from drystone.records.record import check_enrolment
+from drystone.records.enrolment import check_enrolment
 
 KINDS = frozenset({"admit", "revoke", "reinstate", "threshold"})
 PROPOSAL_ID_BYTES = 16

@@ -25,7 +25,7 @@ from drystone.limits import (
     EXPONENT_MIN,
     PROFILE_MEASUREMENTS_MAX,
 )
-from drystone.records.record import check_enrolment
+from drystone.records.enrolment import check_enrolment
 
 GOVERNORS_GRANT = frozenset({rows.ENROLLER, rows.GOVERNOR, rows.VALIDATOR})
 """Roles that only a governor of the organisation may give."""

@@ -5,7 +5,7 @@ stale view to spare work; `apply` calls it again and trusts nobody else's answer
 key, role, epoch and whether a reading fits its profile; it does not look at signatures or at the stream's runs.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from drystone.errors import (
     KeyMismatch,
@@ -23,6 +23,7 @@ from drystone.formats import cose, senml
 from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.records.key import PublicKey, trusted_cose_key
+from drystone.records.payload import CallValues, Reading
 from drystone.records.record import Record, stream_id
 
 LEDGER_PREFIX_BYTES = 8
@@ -116,18 +117,19 @@ def check_rights(record: Record, rights: Rights, ledger: bytes) -> int | None:
     if record.content_type == cose.CBOR:
         if record.device is not None:
             raise ProfileMismatch("an attested device sends readings, never calls")
-        if record.content[0] != ledger[:LEDGER_PREFIX_BYTES]:
-            raise LedgerForeign(f"the call names ledger {record.content[0].hex()}")
+        named = cast("CallValues", record.content)[0]
+        if named != ledger[:LEDGER_PREFIX_BYTES]:
+            raise LedgerForeign(f"the call names ledger {named.hex()}")
         return None
     profile = rights.profile
     if profile is None:
         raise ProfileUnknown(f"{record.iss}/{record.sub} has no profile and may send no readings")
     if record.content_type != cose.SENML:
         raise ProfileMismatch(f"profile is {profile.visibility}, the record is sealed")
-    return _check_fit(record.content, profile)
+    return _check_fit(cast("tuple[Reading, ...]", record.content), profile)
 
 
-def _check_fit(content: tuple[tuple[object, ...], ...], profile: rows.Profile) -> int | None:
+def _check_fit(content: tuple[Reading, ...], profile: rows.Profile) -> int | None:
     allowed = profile.measurements
     register = profile.register
     value = None
