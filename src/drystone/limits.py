@@ -144,8 +144,14 @@ BLOCK_CLOSE_MS: Final = 50
 BLOCK_RECORDS_CLOSE: Final = 2_000
 """... or with this many records; when idle at once."""
 
+BLOCK_BYTES_CLOSE: Final = 16_777_216
+"""A block closes with this many bytes of bodies, whatever else."""
+
 BLOCKS_IN_FLIGHT_MAX: Final = 4
 """Blocks handed to the executor and not yet committed."""
+
+PENDING_VERTICES_MAX: Final = 65_536
+"""Vertices that wait for a block; beyond it the engine takes none."""
 
 FLUSH_BLOCKS: Final = 20
 """Blocks whose changes stay blobs before they are flushed, sorted, to the state table."""
@@ -183,5 +189,9 @@ assert CALL_ARGUMENT_BYTES_MAX < RECORD_BYTES_MAX
 assert VERTEX_RECORDS_MAX >= BLOCK_RECORDS_CLOSE
 assert BLOCK_RECORDS_CLOSE <= INTAKE_RECORDS_MAX
 assert REQUEST_RECORDS_MAX <= INTAKE_RECORDS_MAX
-assert STATE_PROOF_BYTES_MAX > 2 * (STATE_KEY_BYTES_MAX + STATE_VALUE_BYTES_MAX + 40 * STATE_DEPTH_MAX)
+assert INTAKE_RECORDS_MAX <= PENDING_VERTICES_MAX
+assert 8 * (BLOCK_BYTES_CLOSE + VERTEX_BYTES_MAX) <= FRAME_BYTES_MAX
+assert STATE_PROOF_BYTES_MAX > 2 * (
+    STATE_KEY_BYTES_MAX + STATE_VALUE_BYTES_MAX + 40 * STATE_DEPTH_MAX
+)
 assert STATE_VALUE_BYTES_MAX >= STREAM_RUNS_MAX * 64
