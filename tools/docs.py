@@ -1,0 +1,114 @@
+"""Write the reference pages that follow from the code: errors, limits, settings, command line, coverage of requirements.
+
+Usage: make docs, or `tools/docs.py --check`, which writes nothing and exits 1 when a page is stale (a test calls it).
+Pages that people write are not touched. The source of each page is named in its first lines.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+sys.path.insert(0, str(ROOT / "src"))
+
+
+def errors_page() -> str:
+    """Return a table of every code, its meaning and what to do."""
+    from drystone import errors
+
+    families = (
+        (errors.Refused, "Refused: someone else's input (HTTP 4xx, exit 3)"),
+        (errors.Unavailable, "Unavailable: try later (HTTP 503, exit 4)"),
+        (errors.Broken, "Broken: our invariant or disk (the process stops, exit 5)"),
+    )
+    parts = [
+        "# Error codes\n\nGenerated from `src/drystone/errors.py`. A code never changes its meaning. The same code stands"
+        "\nin an answer, a problem document (`code`), an outcome on the ledger and a message of the command line.\n"
+    ]
+    classes = [
+        c
+        for c in vars(errors).values()
+        if inspect.isclass(c) and issubclass(c, errors.DrystoneError)
+    ]
+    for family, title in families:
+        parts.append(f"\n## {title}\n\n| code | meaning | what to do |\n|---|---|---|\n")
+        for one in classes:
+            if issubclass(one, family):
+                meaning = " ".join((one.__doc__ or "").split())
+                parts.append(f"| `{one.code}` | {meaning} | {one.fix} |\n")
+    return "".join(parts)
+
+
+def limits_page() -> str:
+    """Return a table of every bound with its value and meaning."""
+    from drystone import limits
+
+    text = (ROOT / "src/drystone/limits.py").read_text()
+    found = re.findall(r'^([A-Z_]+): Final = .*?\n"""(.*?)"""', text, re.MULTILINE | re.DOTALL)
+    rows = [
+        f"| `{name}` | {getattr(limits, name):,} | {' '.join(meaning.split())} |\n"
+        for name, meaning in found
+    ]
+    return (
+        "# Limits\n\nGenerated from `src/drystone/limits.py`. A bound marked *(protocol)* decides what a ledger accepts;"
+        "\nthe others are a node's own.\n\n| name | value | meaning |\n|---|---:|---|\n"
+        + "".join(rows)
+    )
+
+
+def coverage_page() -> str:
+    """Return which numbered requirement is shown by which test, demo or command, and what is still open."""
+    titles = json.loads((ROOT / "docs/reference/requirements.json").read_text())
+    shown: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for name in re.findall(r"def (test_\w+)", path.read_text()):
+            for number in re.findall(r"_(s[0-4]_\d+)(?=_|$)", name):
+                key = number.upper().replace("_", ".")
+                where = f"`{path.relative_to(ROOT / 'tests')}::{name}`"
+                if where not in shown.setdefault(key, []):
+                    shown[key].append(where)
+    for key, where in titles["shown"].items():
+        shown.setdefault(key, []).extend(where)
+    total = len(titles["titles"])
+    done = [key for key in titles["titles"] if key in shown]
+    parts = [
+        "# Coverage of the requirements\n\nGenerated from test names (`test_..._s2_29`) and from"
+        " `requirements.json` (demos and\ncommands). A line says what shows the requirement today; a number in a test"
+        " name means that the test\nshows it or the part of it that exists.\n\n"
+        f"Shown: {len(done)} of {total}. Open ones are listed at the end.\n\n| requirement | title | shown by |\n|---|---|---|\n"
+    ]
+    parts += [f"| {k} | {titles['titles'][k]} | {'<br>'.join(shown[k])} |\n" for k in done]
+    parts.append("\n## Open\n\n| requirement | title |\n|---|---|\n")
+    parts += [f"| {k} | {v} |\n" for k, v in titles["titles"].items() if k not in shown]
+    return "".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "errors.md": errors_page,
+    "limits.md": limits_page,
+    "coverage.md": coverage_page,
+}
+
+
+def main() -> None:
+    """Write or check all pages."""
+    check = "--check" in sys.argv[1:]
+    stale: list[str] = []
+    for name, write in PAGES.items():
+        path, text = REFERENCE / name, write()
+        if check:
+            if not path.exists() or path.read_text() != text:
+                stale.append(name)
+        else:
+            path.write_text(text)
+            print(f"wrote docs/reference/{name}")
+    if stale:
+        sys.exit(f"stale: {', '.join(stale)}; run `make docs`")
+
+
+if __name__ == "__main__":
+    main()
