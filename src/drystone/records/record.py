@@ -6,14 +6,15 @@ the ledger is the third, `ledger/rights.py`. A record is COSE_Sign1 with one fix
 what was signed, so that a second spelling of an ECDSA signature is the same record; its *entry* is the hash of its
 bytes, and that is what the log keeps.
 
-`check_form` is the hottest Python of a node. What it reads strictly once it recognises later by its shape
-(`records/shape.py`); the strict reader decides every case of doubt, and a test holds the two to one verdict.
+`check_form` is the hottest Python of a node. Most of a header is the same in every record of a device, so what the
+strict reader has read once is recognised later by its bytes; the strict reader decides every case of doubt, and a
+property test holds the two to one verdict.
 
 Source: RFC 9052 (COSE), RFC 9597 (CWT claims in headers), RFC 9943 (signed statement), docs/spec/record.cddl.
 """
 
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from drystone.errors import (
     AlgorithmUnsupported,
@@ -26,10 +27,10 @@ from drystone.errors import (
 from drystone.formats import cbor, cose
 from drystone.formats.cbor import Encodable
 from drystone.formats.cose import Sign1
-from drystone.limits import EPOCH_MAX, RECORD_BYTES_MAX, SEQUENCE_MAX
+from drystone.limits import EPOCH_MAX, MEMO_ROWS_MAX, RECORD_BYTES_MAX, SEQUENCE_MAX
 from drystone.records.enrolment import check_enrolment, enrolment_proof
 from drystone.records.header import KID_LENGTH, check_id, read_bytes, read_uint, read_who
-from drystone.records.key import ALGORITHMS, PublicKey, SecretKey
+from drystone.records.key import ALGORITHMS, SIGNATURE_LENGTH, PublicKey, SecretKey
 from drystone.records.payload import Call, Content, Reading, read_content, write_call
 
 __all__ = [
@@ -88,6 +89,11 @@ class Verified(NamedTuple):
     key: bytes
 
 
+_Values: TypeAlias = tuple[
+    int, int, bytes, str, str, int | None, int, int, bytes | None, str | None
+]
+
+
 class _Header(NamedTuple):
     alg: int
     content_type: int
@@ -116,7 +122,7 @@ def check_form(data: bytes) -> Record:
     """
     if len(data) > RECORD_BYTES_MAX:
         raise TooLarge(f"a record has {len(data)} of {RECORD_BYTES_MAX} bytes")
-    return _check_strictly(data)
+    return _recognise(data) or _read_strictly(data)
 
 
 def check_signature(record: Record, key: PublicKey) -> Verified:
@@ -177,7 +183,7 @@ def write_record(
     return data
 
 
-def _check_strictly(data: bytes) -> Record:
+def _read_strictly(data: bytes) -> Record:
     """Read a record item by item: slow, and the authority on what a record is."""
     sign1, labels = cose.read_sign1(data)
     if sign1.unprotected:
@@ -186,18 +192,8 @@ def _check_strictly(data: bytes) -> Record:
     if payload is None:
         raise CoseMalformed("a record carries its payload")
     header = _read_header(labels)
-    content = read_content(header.content_type, payload, iss=header.iss, sub=header.sub)
-    signed = cose.sig_structure(sign1.protected, payload)
-    return Record(
-        data,
-        *header,
-        payload,
-        sign1.signature,
-        signed,
-        sha256(signed).digest(),
-        sha256(data).digest(),
-        content,
-    )
+    _remember(labels, header)
+    return _build(data, header, payload, cose.sig_structure(sign1.protected, payload))
 
 
 def _read_header(labels: cose.Header) -> _Header:
@@ -224,3 +220,96 @@ def _read_header(labels: cose.Header) -> _Header:
         anchor = read_bytes(position[2], ANCHOR_LENGTH, RecordMalformed, "anchor")
     device = check_id(labels[cose.DEVICE]) if cose.DEVICE in labels else None
     return _Header(alg, content_type, kid, iss, sub, iat, epoch, seq, anchor, device)
+
+
+def _build(data: bytes, header: _Values, payload: bytes, signed: bytes) -> Record:
+    return Record(
+        data,
+        *header,
+        payload,
+        data[-SIGNATURE_LENGTH:],
+        signed,
+        sha256(signed).digest(),
+        sha256(data).digest(),
+        read_content(header[1], payload, iss=header[3], sub=header[4]),
+    )
+
+
+# --- recognising a header by its bytes -------------------------------------------------------------
+
+_POSITION: Final = cbor.encode(cose.POSITION)
+_SIGNATURE_HEAD: Final = cbor.head(cbor.BYTES, SIGNATURE_LENGTH)
+_UINT_FLOOR: Final = {0x18: (1, 24), 0x19: (2, 1 << 8), 0x1A: (4, 1 << 16), 0x1B: (8, 1 << 32)}
+
+_starts: Final[dict[bytes, tuple[int, int, bytes, str, str, None]]] = {}
+"""The bytes of a header up to its position, to the values they spell (iat is None)."""
+
+_ends: Final[dict[bytes, str]] = {}
+"""The bytes of a header after its position, to the attested device they spell."""
+
+
+def _remember(labels: cose.Header, header: _Header) -> None:
+    """Keep what a header spells before and after its position, which is the same in the device's next record."""
+    if header.iat is not None:
+        return  # It changes with every record.
+    if len(_starts) >= MEMO_ROWS_MAX:
+        _starts.clear()
+    before = cbor.encode({label: labels[label] for label in _REQUIRED - {cose.POSITION}})
+    _starts[cbor.head(cbor.MAP, len(labels)) + before[1:]] = (*header[:5], None)
+    if header.device is not None:
+        if len(_ends) >= MEMO_ROWS_MAX:
+            _ends.clear()
+        _ends[cbor.encode({cose.DEVICE: header.device})[1:]] = header.device
+
+
+def _recognise(data: bytes) -> Record | None:
+    """Read a record whose header differs from one seen before in its position only; None whenever in doubt.
+
+    An offset that `find` gets wrong does no harm: what stands before it is then no start that was seen.
+    """
+    at = data.find(_POSITION, 4, 256)
+    start = _starts.get(data[4:at])
+    if start is None or data[:3] != b"\xd2\x84\x58":
+        return None
+    try:
+        end = 4 + data[3]
+        members = data[at + 5]
+        epoch, at = _uint(data, at + 6)
+        seq, at = _uint(data, at)
+        anchor = device = None
+        if members == 0x83 and data[at] == 0x40 | ANCHOR_LENGTH:
+            anchor, at = data[at + 1 : at + 1 + ANCHOR_LENGTH], at + 1 + ANCHOR_LENGTH
+        elif members != 0x82:
+            return None
+        if data[4] == 0xA6:
+            device, at = _ends[data[at:end]], end
+        if at != end or data[at] != 0xA0:
+            return None
+        size = data[at + 1] - 0x40
+        begin = at + 2
+        if size == 24 and data[begin] >= 24:
+            size, begin = data[begin], begin + 1
+        elif size == 25 and data[begin]:
+            size, begin = data[begin] << 8 | data[begin + 1], begin + 2
+        elif not 0 <= size < 24:
+            return None
+        stop = begin + size
+    except (IndexError, KeyError):
+        return None
+    if data[stop:-SIGNATURE_LENGTH] != _SIGNATURE_HEAD or epoch > EPOCH_MAX or seq > SEQUENCE_MAX:
+        return None
+    signed = b"\x84\x6aSignature1" + data[2:end] + b"\x40" + data[end + 1 : stop]
+    return _build(data, (*start, epoch, seq, anchor, device), data[begin:stop], signed)
+
+
+def _uint(data: bytes, at: int) -> tuple[int, int]:
+    """The unsigned integer at an offset, and the offset after it; KeyError or IndexError for anything else."""
+    value = data[at]
+    if value < 24:
+        return value, at + 1
+    width, floor = _UINT_FLOOR[value]
+    end = at + 1 + width
+    value = int.from_bytes(data[at + 1 : end])
+    if value < floor:
+        raise IndexError
+    return value, end
