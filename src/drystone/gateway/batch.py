@@ -40,13 +40,15 @@ class Batch:
     """New records of one request, acknowledged together, sealed side by side."""
 
     __slots__ = (
-        "born_ms", "committed", "durable", "item_count", "items", "row", "sealed", "size", "where",
+        "born_ms", "committed", "durable", "keys", "records", "row", "sealed", "size", "where",
     )  # fmt: skip
 
     def __init__(self, *, born_ms: int) -> None:
+        """Begin an empty batch; must be called where a loop runs."""
         loop = asyncio.get_running_loop()
-        self.items: list[Verified] = []
-        self.item_count = 0
+        self.records: list[Record] = []
+        self.keys: list[bytes | None] = []
+        """Per record the COSE_Key its signature was verified against; None when this node could not."""
         self.size = 0
         self.born_ms = born_ms
         self.row: int | None = None
@@ -56,14 +58,27 @@ class Batch:
         self.sealed: asyncio.Future[Sealed] = loop.create_future()
         self.committed: asyncio.Future[Committed] = loop.create_future()
 
+    def add(self, record: Record, key: bytes | None) -> None:
+        """Put a record behind the others."""
+        self.records.append(record)
+        self.keys.append(key)
+        self.size += len(record.raw)
+
+    def items(self) -> list[Verified | Record]:
+        """Give the records as the pipeline takes them: verified, or still to be."""
+        return [
+            record if key is None else Verified(record, key)
+            for record, key in zip(self.records, self.keys, strict=True)
+        ]
+
     def sequence(self) -> bytes:
         """Give the records as they are stored: one CBOR sequence."""
-        return b"".join([item.record.raw for item in self.items])
+        return b"".join([record.raw for record in self.records])
 
     def index_of(self, position: Position) -> int:
         """Give the index of the record at a position that this batch holds."""
-        for index, item in enumerate(self.items):
-            if position_of(item.record) == position:
+        for index, record in enumerate(self.records):
+            if position_of(record) == position:
                 return index
         raise LookupError(position)
 

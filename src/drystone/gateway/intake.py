@@ -21,7 +21,7 @@ from drystone.gateway.positions import Positions
 from drystone.gateway.verifiers import RecordChecker
 from drystone.ledger.rights import Rights, check_rights, find_rights
 from drystone.ledger.view import Reader
-from drystone.records.record import Record, Verified, stream_id
+from drystone.records.record import Record, stream_id
 from drystone.verifier import Checked
 
 BATCH_RECORDS_MAX: Final = 1_024
@@ -209,7 +209,7 @@ class Intake:
                 continue
             if taken is None:
                 assert isinstance(tail, bytes)
-                filler.add(position, Verified(record, tail), len(answers))
+                filler.add(position, record, tail, len(answers))
                 answers.append(Answer(STORED, "", record.id))
             else:
                 batch = taken if isinstance(taken, Batch) else None
@@ -239,7 +239,7 @@ class Intake:
             return
         numbers = iter(found.firsts)
         for batch in found.batches:
-            for _ in range(batch.item_count):
+            for _ in range(len(batch.records)):
                 index = next(numbers)
                 if batch in failed:
                     found.answers[index] = _unavailable(found.answers[index], failed[batch])
@@ -306,18 +306,17 @@ class _Filler:
         self._done: list[Batch] = []
         self.firsts: list[int] = []
 
-    def add(self, position: Position, item: Verified, answer: int) -> None:
+    def add(self, position: Position, record: Record, key: bytes, answer: int) -> None:
         """Put one record into the open batch and enter its position."""
         batch = self._open
-        size = len(item.record.raw)
-        if batch is None or (
-            batch.item_count >= BATCH_RECORDS_MAX or batch.size + size > BATCH_BYTES_MAX
+        if (
+            batch is None
+            or len(batch.records) >= BATCH_RECORDS_MAX
+            or batch.size + len(record.raw) > BATCH_BYTES_MAX
         ):
             batch = self._open = Batch(born_ms=self._now_ms)
             self._done.append(batch)
-        batch.items.append(item)
-        batch.item_count += 1
-        batch.size += size
+        batch.add(record, key)
         self._positions.pending[position] = batch
         self.firsts.append(answer)
 
@@ -334,7 +333,7 @@ def _tell(answers: list[Answer], numbers: Iterable[int], batch: Batch) -> None:
     committed = None
     if batch.committed.done() and batch.committed.exception() is None:
         committed = batch.committed.result()
-    for offset, index in zip(range(batch.item_count), numbers, strict=False):
+    for offset, index in zip(range(len(batch.records)), numbers, strict=False):
         answer = answers[index]
         if where is not None:
             place = (where.iss, where.sub, where.epoch, where.seq, where.base + offset)

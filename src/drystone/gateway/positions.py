@@ -10,11 +10,12 @@ Place in a record's life: intake. It may not do I/O but through the view it is g
 from collections.abc import Iterable
 from typing import Final
 
-from drystone.gateway.batch import Batch, Position, StreamName
+from drystone.gateway.batch import Batch, Position, StreamName, position_of
+from drystone.ledger import keyspace
 from drystone.ledger.rights import Rights
 from drystone.ledger.view import Reader
 from drystone.records import stream
-from drystone.records.record import Record
+from drystone.records.record import Record, stream_id
 
 STREAMS_REMEMBERED_MAX: Final = 262_144
 """Streams whose highest position is kept; beyond it all are forgotten and looked up again."""
@@ -67,17 +68,27 @@ class Positions:
 
     def take(self, batch: Batch) -> None:
         """Count a batch whose positions were entered in `pending`."""
-        self.records += batch.item_count
+        self.records += len(batch.records)
         self.size += batch.size
+
+    def enter(self, batch: Batch) -> None:
+        """Hold the positions of a batch that an earlier process acknowledged."""
+        for record in batch.records:
+            self.pending.setdefault(position_of(record), batch)
+            name, place = (record.iss, record.sub, record.device), (record.epoch, record.seq)
+            highest = self._highest.get(name)
+            if highest is None:
+                highest = _highest_of(self._state(keyspace.stream(stream_id(record))))
+            self._highest[name] = place if highest is None else max(highest, place)
+        self.take(batch)
 
     def release(self, batches: Iterable[Batch]) -> None:
         """Let go of batches: committed, or never stored."""
         pending = self.pending
         for batch in batches:
-            for item in batch.items:
-                one = item.record
+            for one in batch.records:
                 pending.pop((one.iss, one.sub, one.device, one.epoch, one.seq), None)
-            self.records -= batch.item_count
+            self.records -= len(batch.records)
             self.size -= batch.size
 
     def _look_closely(

@@ -23,7 +23,6 @@ from drystone.gateway.batch import Batch, Committed, Sealed
 from drystone.gateway.positions import Positions
 from drystone.ledger.change import OrderedVertex
 from drystone.records.key import SecretKey
-from drystone.records.record import Verified
 from drystone.records.vertex import decode_header, seal_vertex
 from drystone.storage.vertices import StoredVertex
 
@@ -146,7 +145,7 @@ class Sealer:
     @property
     def unsealed_records(self) -> int:
         """Records acknowledged, or about to be, and not yet sealed."""
-        return sum(batch.item_count for batch in (*self._fresh, *self._stored))
+        return sum(len(batch.records) for batch in (*self._fresh, *self._stored))
 
     @property
     def unordered_vertices(self) -> int:
@@ -181,7 +180,7 @@ class Sealer:
             assert where is not None, "a sealed batch knows where it lies"
             own = codes
             if codes:
-                end = where.base + batch.item_count
+                end = where.base + len(batch.records)
                 own = {i - where.base: c for i, c in codes.items() if where.base <= i < end}
             if not batch.committed.done():
                 batch.committed.set_result(Committed(height, dict(own)))
@@ -233,8 +232,8 @@ class Sealer:
             return False
         if self._lingered_ms() >= self._pace.linger_ms or (self._urgent and self._engine.idle):
             return True
-        count = sum(batch.item_count for batch in fresh)
-        return count + sum(batch.item_count for batch in self._stored) >= self._pace.seal_records
+        count = sum(len(batch.records) for batch in fresh)
+        return count + sum(len(batch.records) for batch in self._stored) >= self._pace.seal_records
 
     def _lingered_ms(self) -> float:
         return (asyncio.get_running_loop().time() - self._last_seal_s) * 1000
@@ -268,7 +267,7 @@ class Sealer:
         base = 0
         for batch in chosen:
             where = Sealed(stored.id, author.iss, author.sub, author.epoch, author.seq, base)
-            base += batch.item_count
+            base += len(batch.records)
             batch.where = where
             batch.row = None
             _resolve(batch.durable)
@@ -285,8 +284,8 @@ class Sealer:
     def _write(self, draft: _Draft) -> tuple[OrderedVertex, StoredVertex]:
         """Sign the vertex and store it, in the worker."""
         author = draft.author
-        items: list[Verified] = [item for batch in draft.batches for item in batch.items]
-        body = [item.record.raw for item in items]
+        records = [record for batch in draft.batches for record in batch.records]
+        body = [record.raw for record in records]
         header_raw, _ = seal_vertex(
             secret=author.secret,
             iss=author.iss,
@@ -297,7 +296,7 @@ class Sealer:
             links=(),
             time_ms=draft.time_ms,
             records=body,
-            entries=[item.record.entry for item in items],
+            entries=[record.entry for record in records],
             ledger=self._ledger,
         )
         rows = [batch.row for batch in draft.batches if batch.row is not None]
@@ -307,6 +306,7 @@ class Sealer:
             intake=rows,
             ordered_through=draft.ordered_through,
         )
+        items = [item for batch in draft.batches for item in batch.items()]
         return OrderedVertex(decode_header(header_raw), self._author_key, items), stored
 
     def _drop(self, fresh: list[Batch], error: Unavailable) -> None:
@@ -321,7 +321,7 @@ def _choose(batches: list[Batch]) -> tuple[list[Batch], list[Batch]]:
     count = 0
     size = HEADER_BYTES_MAX
     for index, batch in enumerate(batches):
-        count += batch.item_count
+        count += len(batch.records)
         size += batch.size
         if count > limits.VERTEX_RECORDS_MAX or size > limits.VERTEX_BYTES_MAX:
             return batches[:index], batches[index:]

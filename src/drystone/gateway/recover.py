@@ -1,0 +1,181 @@
+"""After a start: what was acknowledged and never ordered goes on from where it was, once.
+
+Two kinds of leftovers lie in vertices.db. A vertex that ledger.db does not know is checked again, body and signatures,
+and handed to the engine. An intake row is checked again and sealed. Both hold their records' stream positions, as
+before the process died, before the node takes anything new. A record whose key has gone in the meantime is still
+sealed: what was acknowledged gets its outcome from `apply`, not from here.
+
+Place in a record's life: between any two of its stations. Source: design.md section 8.2.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple, Protocol
+
+from drystone import limits
+from drystone.errors import DatabaseCorrupt, Refused
+from drystone.formats import cbor
+from drystone.gateway.batch import Batch, Sealed
+from drystone.gateway.positions import Positions
+from drystone.gateway.seal import Author, Engine, Sealer
+from drystone.gateway.verifiers import RecordChecker
+from drystone.ledger.change import OrderedVertex, Unreadable
+from drystone.records.key import SecretKey
+from drystone.records.record import Record, Verified, check_form
+from drystone.records.vertex import (
+    VertexHeader,
+    check_body,
+    check_vertex_signature,
+    decode_header,
+)
+from drystone.storage.vertices import StoredVertex, VertexDB
+from drystone.verifier import Checked
+
+PAGE: Final = 256
+"""Rows read at a time."""
+
+log = logging.getLogger(__name__)
+
+
+class Ordered(Protocol):
+    """Who knows which vertices have been ordered."""
+
+    def order_of(self, vertex_id: bytes) -> object | None:
+        """Give the vertex's place in the order, or None."""
+        ...
+
+
+class Recovered(NamedTuple):
+    """What a start found: counts, for the log."""
+
+    vertices: int
+    batches: int
+    records: int
+
+
+class Recovery:
+    """Hands what is left in vertices.db to sealer and engine; used once, before anything new comes in."""
+
+    def __init__(
+        self,
+        *,
+        store: VertexDB,
+        ordered: Ordered,
+        checker: RecordChecker,
+        positions: Positions,
+        sealer: Sealer,
+        engine: Engine,
+        author: Author,
+        ledger: bytes,
+    ) -> None:
+        self._store = store
+        self._ordered = ordered
+        self._checker = checker
+        self._positions = positions
+        self._sealer = sealer
+        self._engine = engine
+        self._author = author
+        self._ledger = ledger
+
+    async def run(self) -> Recovered:
+        """Adopt every leftover.
+
+        Raises:
+            DatabaseCorrupt: a stored vertex or row is not what was stored.
+        """
+        vertices = batches = records = 0
+        for stored in self._unordered():
+            records += await self._adopt_vertex(stored)
+            vertices += 1
+        after = 0
+        while rows := self._store.intake(after=after, limit=PAGE):
+            for row in rows:
+                batch = await self._batch(row.records, where=f"intake row {row.number}")
+                batch.row = row.number
+                self._positions.enter(batch)
+                self._sealer.adopt(batch)
+                batches += 1
+                records += len(batch.records)
+            after = rows[-1].number
+        return Recovered(vertices, batches, records)
+
+    def _unordered(self) -> Iterator[StoredVertex]:
+        after: int | None = None
+        while rows := self._store.unordered(after=after, limit=PAGE):
+            for stored in rows:
+                if self._ordered.order_of(stored.id) is None:
+                    yield stored
+            after = rows[-1].number
+
+    async def _adopt_vertex(self, stored: StoredVertex) -> int:
+        where = f"vertices row {stored.number}"
+        header, body = self._read(stored, where)
+        own = (stored.iss, stored.sub) == (self._author.iss, self._author.sub)
+        author_key = None
+        if own:
+            author_key = self._author.secret.public.cose_key()
+            try:
+                check_vertex_signature(header, self._author.secret.public, self._ledger)
+            except Refused as error:
+                raise DatabaseCorrupt(f"vertices.db: {where}: {error}") from error
+            batch = await self._batch(b"".join(body), where=where)
+            batch.where = Sealed(stored.id, stored.iss, stored.sub, stored.epoch, stored.seq, 0)
+            batch.sealed.set_result(batch.where)
+            self._positions.enter(batch)
+            self._sealer.adopt_sealed(stored, batch)
+            items: Sequence[Verified | Record | Unreadable] = batch.items()
+        else:
+            items = [_item(raw, one) for raw, one in await self._checked(body)]
+        self._engine.submit(OrderedVertex(header, author_key, items), stored.id)
+        return len(items)
+
+    def _read(self, stored: StoredVertex, where: str) -> tuple[VertexHeader, list[bytes]]:
+        sequence = self._store.body(stored.number)
+        if sequence is None:
+            raise DatabaseCorrupt(f"vertices.db: {where} has no body and was never ordered")
+        try:
+            header = decode_header(stored.header)
+            body = cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
+            check_body(header, body)
+        except Refused as error:
+            raise DatabaseCorrupt(f"vertices.db: {where}: {error}") from error
+        return header, body
+
+    async def _batch(self, sequence: bytes, *, where: str) -> Batch:
+        """Check stored records again and make them a batch; every one of them was acknowledged."""
+        body = cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
+        batch = Batch(born_ms=0)
+        for raw, one in await self._checked(body):
+            item = _item(raw, one)
+            if isinstance(item, Unreadable):
+                raise DatabaseCorrupt(f"vertices.db: {where} holds no record: {item.code}")
+            if isinstance(item, Verified):
+                batch.add(item.record, item.key)
+            else:
+                batch.add(item, None)
+        return batch
+
+    async def _checked(self, body: Sequence[bytes]) -> list[tuple[bytes, Checked]]:
+        checked = await self._checker.check(b"".join(body))
+        return list(zip(body, checked, strict=True))
+
+
+def _item(raw: bytes, checked: Checked) -> Verified | Record | Unreadable:
+    """Make of a checked record what the pipeline takes, whatever the check said."""
+    head, tail = checked
+    if not isinstance(head, str):
+        assert isinstance(tail, bytes)
+        return Verified(Record._make(head), tail)
+    try:
+        return check_form(raw)
+    except Refused as error:
+        return Unreadable(error.code, sha256(raw).digest())
+
+
+def find_author(store: VertexDB, *, iss: str, sub: str, secret: SecretKey) -> Author:
+    """Give the gateway as author, at the end of the chain of its stored vertices."""
+    last = store.frontier().get((iss, sub))
+    if last is None:
+        return Author(iss, sub, secret, 0, 0, None)
+    return Author(iss, sub, secret, last.epoch, last.seq + 1, last.id)

@@ -1,0 +1,154 @@
+"""A node's child processes, its lock, and the socket it listens on: what the operating system gives and takes back.
+
+Every child gets one end of a socket pair as its only argument and lives as long as the other end: when the front is
+gone, however it went, its children read end-of-file and go too. The lock is inherited by the executor, so that a new
+node opens no file while an old executor may still write. Nothing here knows what is said over a channel.
+
+Source: design.md section 7 (processes of a node).
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from drystone import channel
+from drystone.errors import HomeInvalid, PortTaken
+from drystone.home import Home
+
+LOCK_S_MAX: Final = 4.0
+"""How long a new node waits for what is left of an old one."""
+
+LOCK_POLL_S: Final = 0.02
+
+END_S_MAX: Final = 5.0
+"""How long a child may take to end once its channel is closed."""
+
+LISTEN_BACKLOG: Final = 1_024
+
+
+class Child(NamedTuple):
+    """A process of this node and the front's end of its channel."""
+
+    process: subprocess.Popen[bytes]
+    end: socket.socket
+
+
+class Lock:
+    """A node's exclusive right to its home; goes with the last process that holds it."""
+
+    def __init__(self, home: Home) -> None:
+        """Take the lock, waiting a little for a predecessor's last process.
+
+        Raises:
+            HomeInvalid: another node runs in this home.
+        """
+        home.lock.parent.mkdir(exist_ok=True)
+        self._file = home.lock.open("w")
+        deadline = time.monotonic() + LOCK_S_MAX
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self._file.close()
+                    raise HomeInvalid(f"another node runs in {home.root}") from None
+                time.sleep(LOCK_POLL_S)
+            else:
+                return
+
+    @property
+    def descriptor(self) -> int:
+        """What a child inherits to hold the lock too."""
+        return self._file.fileno()
+
+
+def spawn(module: str, arguments: Sequence[str] = (), *, keep: Sequence[int] = ()) -> Child:
+    """Start a module as a child with a channel; its descriptor is the child's first argument.
+
+    `keep` are further descriptors that it inherits.
+    """
+    own, other = channel.pair()
+    with other:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(other.fileno()), *arguments],
+            pass_fds=[other.fileno(), *keep],
+            stdin=subprocess.DEVNULL,
+        )
+    return Child(process, own)
+
+
+def end(children: Sequence[Child]) -> None:
+    """Wait until children whose channels are closed have ended; kill those that do not."""
+    deadline = time.monotonic() + END_S_MAX
+    for child in children:
+        with contextlib.suppress(OSError):
+            child.end.close()
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        PortTaken: another process listens there, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortTaken(f"{host}:{port}: {error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(LISTEN_BACKLOG)
+    except OSError as error:
+        listener.close()
+        taken = error.errno == errno.EADDRINUSE
+        raise PortTaken(f"{host}:{port}: {'in use' if taken else error}") from error
+    listener.settimeout(0)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Give the address under which this machine reaches a listening socket."""
+    host, port = listener.getsockname()[:2]
+    if listener.family == socket.AF_INET6:
+        host = f"[{'::1' if host == '::' else host}]"
+    elif host == "0.0.0.0":  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://{host}:{port}"
+
+
+def core_count() -> int:
+    """Give the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes(pids: Sequence[int]) -> int:
+    """Give the resident memory of processes; what they share is counted once for each.
+
+    On systems without `/proc` only this process is counted.
+    """
+    total = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/statm").read_bytes().split()
+        except OSError:
+            continue
+        total += int(fields[1]) * resource.getpagesize()
+    return total or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
