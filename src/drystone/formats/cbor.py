@@ -11,7 +11,7 @@ the end of `data` raises IndexError inside, and only `decode`, `decode_prefix`, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, NoReturn, TypeAlias, cast
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
 from drystone.errors import (
     CborMalformed,
@@ -277,11 +277,9 @@ def _text(data: bytes, at: int, _depth: int) -> tuple[Value, int]:
 
 
 def _array(data: bytes, at: int, depth: int) -> tuple[Value, int]:
-    count, at = _argument(data, at)
+    count, at = (data[at] & 31, at + 1) if data[at] & 31 < 24 else _argument(data, at)
     if depth >= CBOR_DEPTH_MAX:
         raise CborTooDeep(f"nested deeper than {CBOR_DEPTH_MAX} at byte {at}")
-    if count > len(data) - at:
-        _ends_early()
     depth += 1
     readers = _READERS
     items: list[Value] = []
@@ -293,27 +291,34 @@ def _array(data: bytes, at: int, depth: int) -> tuple[Value, int]:
 
 
 def _map(data: bytes, at: int, depth: int) -> tuple[Value, int]:
-    count, at = _argument(data, at)
+    count, at = (data[at] & 31, at + 1) if data[at] & 31 < 24 else _argument(data, at)
     if depth >= CBOR_DEPTH_MAX:
         raise CborTooDeep(f"nested deeper than {CBOR_DEPTH_MAX} at byte {at}")
-    if count > len(data) - at:
-        _ends_early()
     depth += 1
     readers = _READERS
-    pairs: dict[Key, Value] = {}
+    pairs: dict[Any, Value] = {}
     last_first = -1
     last_start = last_end = at
     for _ in range(count):
         start = at
         first = data[at]
-        if first >= 0x80:
+        if first < 24:
+            key = first
+            at += 1
+        elif first < 0x80:
+            key, at = readers[first](data, at, depth)
+        else:
             raise CborUnsupported(f"map key at byte {at} is no integer, text or byte string")
-        key, at = readers[first](data, at, depth)
         # A greater first byte decides the order; only else the keys' bytes have to be compared.
         if first <= last_first and data[start:at] <= data[last_start:last_end]:
             raise CborNotDeterministic(f"map key at byte {start} is a duplicate or out of order")
         last_first, last_start, last_end = first, start, at
-        pairs[cast("Key", key)], at = readers[data[at]](data, at, depth)
+        first = data[at]
+        if first < 24:
+            pairs[key] = first
+            at += 1
+        else:
+            pairs[key], at = readers[first](data, at, depth)
     return pairs, at
 
 
@@ -368,8 +373,6 @@ def _skip(data: bytes, at: int, depth: int) -> int:
         raise CborTooDeep(f"nested deeper than {CBOR_DEPTH_MAX} at byte {at}")
     if major == TAG:
         return _skip(data, inner, depth + 1)
-    if argument > len(data) - inner:
-        _ends_early()
     if major == MAP:
         return _skip_pairs(data, inner, depth + 1, count=argument)
     for _ in range(argument):
