@@ -1,7 +1,8 @@
 """Drystone's profile of SenML in CBOR (RFC 8428, RFC 8798): packs of measurements, resolved and checked.
 
-What lives here: `read_pack`, which resolves base fields and refuses whatever the profile leaves out, `write_pack`, which
-spells measurements as small as it can. What may not: floats, a clock (relative times are refused), conversion of units. A number stays as it was signed: an integer, or (exponent, mantissa).
+What lives here: `read_pack`, which resolves base fields and refuses whatever the profile leaves out, and `write_pack`,
+which spells measurements as small as it can. What may not: floats, a clock (relative times are refused), conversion of
+units. A number stays as it was signed: an integer, or (exponent, mantissa).
 
 Place in a record's life: the payload of a reading, between the COSE shell and the profile's rules. `docs/spec/senml.md`
 has the profile and why it deviates.
@@ -74,8 +75,8 @@ _NAME: Final = re.compile(rf"[A-Za-z0-9][-A-Za-z0-9:./_]{{0,{NAME_LENGTH_MAX - 1
 def read_pack(payload: bytes, *, iss: str, sub: str) -> tuple[Measurement, ...]:
     """Return the resolved measurements of a pack of 1 to 256 records, in the pack's order.
 
-    Checks every rule of `docs/spec/senml.md`. Does not check whether the device's profile knows the names and units, nor
-    whether the times are plausible. `iss` and `sub` stand in the messages only: names are unique under them.
+    Checks every rule of `docs/spec/senml.md`. Does not check whether the device's profile knows the names and units,
+    nor whether the times are plausible. `iss` and `sub` stand in the messages only: names are unique under them.
 
     Raises SenmlMalformed, SenmlUnit, SenmlName, SenmlTimeRelative, SenmlTimeFalling, and what `cbor.decode` raises.
     """
