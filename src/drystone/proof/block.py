@@ -17,7 +17,6 @@ from drystone.records.header import HASH_LENGTH, UINT_MAX, read_bytes, read_uint
 
 BLOCK_TAG: Final = "drystone/block/1"
 HEAD_TAG: Final = b"drystone/head/1\n"
-RECORD_ENTRY_LENGTH: Final = 32
 
 
 class BlockEntry(NamedTuple):
@@ -41,8 +40,6 @@ def decode_block(data: bytes) -> BlockEntry:
 
     Checks tag, count, types and ranges; not that the entry is in any log. Raises: ReceiptMalformed.
     """
-    if len(data) == RECORD_ENTRY_LENGTH:
-        raise ReceiptMalformed("32 bytes are a record's entry, never a block entry")
     try:
         value = cbor.decode(data)
     except DrystoneError as error:

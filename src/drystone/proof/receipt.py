@@ -133,8 +133,8 @@ def detach_receipts(data: bytes) -> Transparent:
 
 
 def _read_statement(data: bytes) -> cose.Sign1:
-    if len(data) > limits.RECORD_BYTES_MAX + limits.RECEIPTS_MAX * limits.RECEIPT_BYTES_MAX:
-        raise ReceiptMalformed(f"a statement of {len(data)} bytes")
+    if len(data) > limits.PROOF_BYTES_MAX:
+        raise ReceiptMalformed(f"{len(data)} bytes, at most {limits.PROOF_BYTES_MAX}")
     try:
         sign1 = cose.decode_sign1(data)
     except DrystoneError as error:

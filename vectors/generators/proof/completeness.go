@@ -157,6 +157,9 @@ func completenessVectors() []vector {
 		long.expect(-1, 1, gaps[:len(gaps)-1]))
 	badCompleteness(bad, s, attested)
 	tooManyRuns(bad)
+	withKey := vector{Name: "a key's point beside a completeness proof", Trust: "one", Error: "receipt-malformed"}
+	withKey.File, withKey.Key = hexed(s.proof(-1, 1).build()), hexed(det(s.point(stateKey(0, "origin"), 1, s.log.size)))
+	out = append(out, withKey)
 	return out
 }
 
@@ -254,6 +257,11 @@ func badCompleteness(bad func(name, code string, p proof), s, attested *street) 
 	edit("a device that is null", "receipt-malformed", func(p *proof) { p.more = []any{nil} })
 	edit("an eighth part", "receipt-malformed", func(p *proof) { p.more = []any{"a", "b"} })
 	edit("items that are no list", "receipt-malformed", func(p *proof) { p.items = nil })
+	edit("a device whose name is no id", "receipt-malformed", func(p *proof) { p.sub = "m 1" })
+	edit("an item that is a map", "receipt-malformed", func(p *proof) {
+		item := p.items[0].([]any)
+		p.items[0] = map[int]any{0: item[0], 1: item[1], 2: item[2]}
+	})
 	edit("an item of two parts", "receipt-malformed", func(p *proof) { p.items[0] = []any{0, 4} })
 	edit("an item whose number is negative", "receipt-malformed", func(p *proof) { p.items[0] = []any{0, -1, sha(nil)} })
 	edit("an item whose number is beyond 2**53 - 1", "receipt-malformed", func(p *proof) {
@@ -349,6 +357,9 @@ func pointVectors() []vector {
 	}))
 	edit("a block with a negative height", "receipt-malformed", withBlock(s, func(parts []any) []any { parts[1] = -1; return parts }))
 	edit("a block whose time is text", "receipt-malformed", withBlock(s, func(parts []any) []any { parts[2] = "now"; return parts }))
+	edit("a block that is a map", "receipt-malformed", withBlock(s, func(parts []any) []any {
+		return []any{map[int]any{0: parts[0], 1: parts[1], 2: parts[2], 3: parts[3], 4: parts[4], 5: parts[5], 6: parts[6]}}
+	}))
 	for i, name := range []string{"state root", "outcomes root", "validators"} {
 		edit("a block whose "+name+" has 31 bytes", "receipt-malformed",
 			withBlock(s, func(parts []any) []any { parts[3+i] = sha(nil)[:31]; return parts }))
@@ -371,6 +382,9 @@ func withBlock(s *street, change func([]any) []any) func([]any) []any {
 		parts := change([]any{"drystone/block/1", b.height, b.timeMs, b.state.root(), sha(nil),
 			sha([]byte("drystone/nodes/1\n")), 1})
 		entry := det(parts)
+		if len(parts) == 1 {
+			entry = det(parts[0])
+		}
 		log := s.log.replaced(map[int64][]byte{b.index: entry})
 		r := log.receiptFor(entry, b.index, log.size, []signer{nodeA})
 		p[2], p[3] = entry, r.build()

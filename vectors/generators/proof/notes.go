@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -53,12 +54,12 @@ func badNotes(bad func(name, code, trust string, file []byte)) {
 	noted("a carriage return", "note-malformed", "one", strings.Replace(lines(a), "\n", "\r\n", 1))
 	noted("base64 without padding", "note-malformed", "one", strings.ReplaceAll(lines(a), "=\n", "\n"))
 	noted("base64 with stray bits in a signature", "note-malformed", "one", stray(lines(a)))
-	noted("a signature with a bit flipped", "note-malformed", "one", func() string {
+	noted("a note signature with a bit flipped", "note-malformed", "one", func() string {
 		blob := append([]byte{}, a.blob...)
 		blob[10] ^= 1
 		return lines(line{a.name, blob})
 	}())
-	noted("a signature with S above the order", "note-malformed", "one", func() string {
+	noted("a note signature with S above the order", "note-malformed", "one", func() string {
 		blob := append([]byte{}, a.blob...)
 		return lines(line{a.name, append(blob[:4:4], addOrder(blob[4:])...)})
 	}())
@@ -151,6 +152,12 @@ func badRecords(bad func(name, code, trust string, file []byte)) {
 	bad("another record's receipt", "proof-invalid", "one", s.statement("stolen", r))
 	blockReceipt := s.log.receiptFor(s.last.entry, s.last.index, s.log.size, []signer{nodeA})
 	bad("a block entry's receipt for a record", "proof-invalid", "one", s.statement("stolen", blockReceipt))
+	s3 := newScene()
+	empty := reading(workedPayload).build()
+	empty.raw = bytes.Replace(empty.raw, append([]byte{0x58, byte(len(workedPayload))}, workedPayload...), []byte{0xf6}, 1)
+	empty.entry = sha(empty.raw)
+	s3.add("empty", empty)
+	bad("a record without its payload", "receipt-malformed", "one", s3.statement("empty", s3.good("empty")))
 	genuine := call(ledgerID[:8])
 	s2 := newScene()
 	s2.add("call", genuine.build())

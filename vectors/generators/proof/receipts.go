@@ -4,6 +4,8 @@ package main
 import (
 	"bytes"
 	"math/big"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 type vector struct {
@@ -211,6 +213,8 @@ func badReceipts(bad func(name, code, trust string, file []byte)) {
 	bad("a receipt that is no byte string", "receipt-malformed", "one", attach(raw, map[int]any{394: []any{1}}))
 	bad("receipts that are no list", "receipt-malformed", "one",
 		attach(raw, map[int]any{394: s.good("worked").build()}))
+	bad("receipts that are keys of a map", "receipt-malformed", "one",
+		attach(raw, map[int]any{394: map[cbor.ByteString]any{cbor.ByteString(s.good("worked").build()): 0}}))
 	bad("another label beside 394", "receipt-malformed", "one",
 		attach(raw, map[int]any{394: []any{s.good("worked").build()}, 395: 1}))
 	bad("a text label beside 394", "receipt-malformed", "one",
@@ -259,6 +263,9 @@ func badReceipts(bad func(name, code, trust string, file []byte)) {
 	})
 	one("an inclusion proof with a long head", "receipt-malformed", func(r *receipt) {
 		r.inclusion = append([]byte{0x98, 3}, det([]any{r.size, r.index, r.path})[1:]...)
+	})
+	one("an inclusion proof that is a map", "receipt-malformed", func(r *receipt) {
+		r.inclusion = det(map[int]any{0: r.size, 1: r.index, 2: r.path})
 	})
 	one("two inclusion proofs", "receipt-malformed", func(r *receipt) {
 		proof := det([]any{r.size, r.index, r.path})
@@ -329,6 +336,9 @@ func relabelled(bad func(name, code, trust string, file []byte)) {
 	r := s.good("worked")
 	r.size, r.index = 3, 2
 	bad("leaf 1 of 2 relabelled as leaf 2 of 3", "receipt-mismatch", "one", s.statement("worked", r))
+	r = s.good("worked")
+	r.inclusion = det([]any{2, 1, map[cbor.ByteString]any{cbor.ByteString(s.log.path(1, 2, s.records["worked"].entry)[0]): 0}})
+	bad("a path that is a map", "receipt-malformed", "one", s.statement("worked", r))
 }
 
 // twoPlaces is a log that holds one entry twice.
