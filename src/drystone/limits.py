@@ -159,6 +159,9 @@ FLUSH_BLOCKS: Final = 20
 FLUSH_BYTES: Final = 33_554_432
 """Bytes of change blobs that force a flush earlier."""
 
+STATE_CACHE_BYTES: Final = 33_554_432
+"""Bytes of state rows that a process keeps in memory."""
+
 FRAME_BYTES_MAX: Final = 268_435_456
 """Bytes of one message between two processes of a node."""
 

@@ -208,6 +208,12 @@ class Database:
                 raise
 
     @contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep other threads away through the body."""
+        with self._turn:
+            yield
+
+    @contextmanager
     def snapshot(self) -> Generator[None]:
         """See one state of the file through all reads of the body. May be nested."""
         with self._turn:

@@ -1,0 +1,241 @@
+"""The executor: the one place where blocks are applied and the ledger is written.
+
+`Executor` is that place as an object, for tests and for a node in one process. `main` is the same
+as a process of its own: no sockets but its channel to the front, no keys, a limit on its memory.
+It takes whole blocks and answers whole blocks, in order. A failure is not survived: it says what
+broke and stops, and the node starts again from what was committed; a full disk is waited out.
+
+Place in a record's life: where it becomes fact. Source: design.md sections 3.6, 3.7 and 7.
+"""
+
+import gc
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from drystone import limits
+from drystone.channel import BlockingChannel
+from drystone.errors import Broken, DiskFull, GenesisInvalid, HomeInvalid, InvariantBroken
+from drystone.ledger.apply import Memory, apply, apply_genesis
+from drystone.ledger.change import Block
+from drystone.ledger.genesis import decode_genesis
+from drystone.messages import (
+    BROKEN,
+    DONE,
+    EXECUTE,
+    GET,
+    PROVE,
+    SCAN,
+    Executed,
+    Plain,
+    ProvedState,
+    block_from_plain,
+    executed_to_plain,
+)
+from drystone.storage.ledger import LedgerDB
+from drystone.storage.memory import MemoryView
+from drystone.storage.view import LedgerView
+from drystone.trees.state import absence_proof, existence_proof
+
+LEDGER_FILE: Final = "ledger.db"
+GENESIS_FILE: Final = "genesis.cbor"
+
+EXIT_BROKEN: Final = 4
+"""The process stopped rather than diverge."""
+
+DISK_FULL_S: Final = 1.0
+"""How long the process waits for room before it tries a commit again."""
+
+log = logging.getLogger(__name__)
+
+
+class Executor:
+    """Applies blocks over one ledger.db, the only one that writes it."""
+
+    def __init__(self, ledger: LedgerDB) -> None:
+        """Make the state tree again from the rows.
+
+        Raises:
+            DatabaseCorrupt: state or log are not those of the last block.
+        """
+        self._ledger = ledger
+        self._view = LedgerView(ledger)
+        self._memory = Memory()
+
+    @classmethod
+    def open(cls, home: Path) -> "Executor":
+        """Open the ledger of a node's home folder.
+
+        Raises:
+            HomeInvalid, GenesisInvalid: the folder has no good genesis file.
+            DatabaseForeign: ledger.db belongs to another genesis. DatabaseCorrupt, DiskFailed.
+        """
+        ledger = LedgerDB.open(home / LEDGER_FILE, ledger=ledger_id(home))
+        try:
+            return cls(ledger)
+        except BaseException:
+            ledger.close()
+            raise
+
+    @property
+    def ledger(self) -> LedgerDB:
+        """The store, for reading."""
+        return self._ledger
+
+    @property
+    def view(self) -> LedgerView:
+        """The state after the last block."""
+        return self._view
+
+    def execute(self, block: Block) -> Executed:
+        """Apply a block and commit it; on return it survives power loss.
+
+        Raises:
+            DiskFull: nothing was changed; the same block may come again.
+            Broken: the block does not follow, or the disk failed: use this object no more.
+        """
+        change = apply(self._view, block, self._memory)
+        try:
+            stored = self._ledger.commit(change, block)
+        except DiskFull:
+            self._memory = Memory()  # It may know rights that this block would have given.
+            raise
+        self._view.install(change)
+        return Executed(
+            height=stored.height,
+            time_ms=block.time_ms,
+            first_leaf=stored.first_leaf,
+            size=stored.size,
+            root=stored.root,
+            head=stored.head,
+            state_root=change.state_root,
+            vertices=stored.vertices,
+            counts=stored.outcomes.counts,
+            outcomes=stored.outcomes.exceptions,
+            writes=change.writes,
+        )
+
+    def execute_patiently(self, block: Block, wait: Callable[[], None]) -> Executed:
+        """Do as `execute`, but while the disk is full call `wait` and try again.
+
+        Nothing was changed meanwhile, and the front refuses new records. Raises: Broken.
+        """
+        while True:
+            try:
+                return self.execute(block)
+            except DiskFull as error:
+                log.warning("block %d waits for room on the disk: %s", block.height, error)
+                wait()
+
+    def prove_state(self, key: bytes) -> ProvedState:
+        """Return the value under a state key, or that there is none, with a proof.
+
+        Raises:
+            InvariantBroken: table and tree disagree.
+        """
+        tree, last = self._view.tree, self._ledger.last
+        value = self._view.get(key)
+        if value is not None:
+            proof = existence_proof(tree, key, value)
+        else:
+            left, right = tree.neighbours(sha256(key).digest())
+            proof = absence_proof(tree, key, left=self._pair(left), right=self._pair(right))
+        return ProvedState(
+            value=value,
+            ics23=proof,
+            height=last.height,
+            block_entry=last.entry,
+            leaf=last.size - 1,
+            size=last.size,
+        )
+
+    def _pair(self, key_hash: bytes | None) -> tuple[bytes, bytes] | None:
+        if key_hash is None:
+            return None
+        key = self._ledger.key_of_hash(key_hash)
+        value = None if key is None else self._view.get(key)
+        if key is None or value is None:
+            raise InvariantBroken(f"the state tree holds a key {key_hash.hex()} that no row has")
+        return key, value
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+
+def ledger_id(home: Path) -> bytes:
+    """Return the id of the ledger that a home's genesis file begins.
+
+    Raises:
+        HomeInvalid: the file cannot be read. GenesisInvalid: it is no genesis file.
+    """
+    try:
+        with (home / GENESIS_FILE).open("rb") as file:
+            data = file.read(limits.GENESIS_BYTES_MAX + 1)
+    except OSError as error:
+        raise HomeInvalid(f"{home}: {error}") from error
+    return apply_genesis(decode_genesis(data), MemoryView()).ledger
+
+
+def serve(channel: BlockingChannel, executor: Executor, wait: Callable[[], None]) -> None:
+    """Answer the front until it closes the channel; `wait` as in `execute_patiently`."""
+    while (message := channel.receive()) is not None:
+        channel.send((DONE, answer(executor, message, wait)))
+
+
+def answer(executor: Executor, message: Plain, wait: Callable[[], None]) -> Plain:
+    """Do what one message asks and return the plain answer. Raises: Broken."""
+    kind, *arguments = message
+    if kind == EXECUTE:
+        block = block_from_plain(*arguments)
+        return executed_to_plain(executor.execute_patiently(block, wait))
+    if kind == PROVE:
+        return tuple(executor.prove_state(*arguments))
+    if kind == GET:
+        return executor.view.get(*arguments)
+    if kind == SCAN:
+        prefix, after, limit = arguments
+        return executor.ledger.scan(prefix, after=after, limit=limit)
+    raise InvariantBroken(f"the executor knows no message of kind {kind}")
+
+
+def main() -> None:
+    """Run the executor: arguments are its channel's descriptor, the home, and bytes of memory."""
+    # The front decides when to stop: it closes the channel.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(format="executor: %(message)s")
+    descriptor, home, memory_bytes = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY or memory_bytes < most:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    channel = BlockingChannel(descriptor)
+    try:
+        executor = Executor.open(home)
+        gc.freeze()
+        serve(channel, executor, lambda: time.sleep(DISK_FULL_S))
+        executor.close()
+    except (Broken, HomeInvalid, GenesisInvalid) as error:
+        _give_up(channel, error.code, str(error))
+    except MemoryError:
+        _give_up(channel, InvariantBroken.code, f"more than {memory_bytes} bytes of memory")
+
+
+def _give_up(channel: BlockingChannel, code: str, text: str) -> None:
+    """Say what broke, where anyone still listens, and stop."""
+    log.error("%s: %s", code, text)
+    try:
+        channel.send((BROKEN, code, text))
+    except Broken:
+        log.error("the front is gone as well")
+    sys.exit(EXIT_BROKEN)
+
+
+if __name__ == "__main__":
+    main()
