@@ -87,7 +87,15 @@ def coverage_page() -> str:
     return "".join(parts)
 
 
+def cli_page() -> str:
+    """Return every command with arguments, options, examples and exit codes."""
+    from drystone.cli.reference import reference
+
+    return reference()
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
     "errors.md": errors_page,
     "limits.md": limits_page,
     "coverage.md": coverage_page,

@@ -39,6 +39,7 @@ class Summary:
     devices: int = 0
     resumed: int = 0
     sent_bytes: int = 0
+    send_ms: int = 0
     codes: Counter[str] = field(default_factory=Counter[str])
     bad: list[str] = field(default_factory=list[str])
 
@@ -56,6 +57,7 @@ class Summary:
             "devices": self.devices,
             "resumed": self.resumed,
             "sent_bytes": self.sent_bytes,
+            "send_ms": self.send_ms,
             "codes": dict(self.codes),
             "bad": self.bad,
         }

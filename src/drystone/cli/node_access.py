@@ -1,0 +1,122 @@
+"""How a command reaches a node and names a stream; how the operator signs a call.
+
+Imported by commands when they run, never at start. Calls (enrol, rotate, revoke, profiles, proposals) are ordinary signed records of the operator, sent to the node and
+awaited until the ledger has decided: a refusal there is this command's refusal.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from drystone.client import (
+    Client,
+    Endpoint,
+    StreamName,
+    find_endpoint,
+    read_token,
+)
+from drystone.client_messages import error_of
+from drystone.errors import KeyFileInvalid, NotFound, RequestMalformed, Unavailable
+from drystone.gateway.answer import Answer
+from drystone.keyfolder import KeyFile, KeyFolder, read_key_file
+
+STEPS_MAX: Final = 1_000_000
+"""The step limit that calls of the built-in functions carry; they use none of it."""
+
+DEVICES: Final = "devices"
+
+
+def connect(home: Path, url: str | None) -> Client:
+    """Open a client to the node at `url`, or to the one that runs in the home. Raises: NodeAbsent."""
+    if url is None:
+        return Client(find_endpoint(home))
+    return Client(Endpoint(url=url.rstrip("/"), token=read_token(home)))
+
+
+def read_stream(text: str, home: Path) -> StreamName:
+    """Read DEVICE, ORGANISATION/DEVICE or ORGANISATION/GATEWAY/DEVICE.
+
+    Does not check that it exists. Raises: RequestMalformed.
+    """
+    parts = text.split("/")
+    if not all(parts) or len(parts) > 3:
+        raise RequestMalformed(f"{text!r} names no device: ORGANISATION/DEVICE is expected")
+    if len(parts) == 1:
+        parts = [own_organisation(home), *parts]
+    return StreamName(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+
+
+def own_organisation(home: Path) -> str:
+    """Give the organisation of the home's operator. Raises: RequestMalformed when there is none."""
+    try:
+        return operator_key(home).organisation
+    except KeyFileInvalid as error:
+        raise RequestMalformed(
+            f"name the organisation (ORGANISATION/DEVICE): this home has no operator ({error})"
+        ) from error
+
+
+def operator_key(home: Path) -> KeyFile:
+    """Read the operator's key of a home. Raises: KeyFileInvalid."""
+    return read_key_file(home / "keys" / "operator.key")
+
+
+def key_folder(home: Path, keys: Path | None) -> KeyFolder:
+    """Give the folder of device keys: the one named, or the home's."""
+    return KeyFolder(keys or home / DEVICES)
+
+
+def ledger_id(node: Client) -> bytes:
+    """Ask the node for its ledger's id, 32 bytes. Raises: NodeAbsent."""
+    return bytes.fromhex(node.get("/v1/ledger")["ledger"])
+
+
+def next_sequence(node: Client, stream: StreamName, *, epoch: int) -> int:
+    """Ask the node for the number after the last one of a stream's epoch; 0 where there is none."""
+    try:
+        state = node.get(f"/v1/streams/{stream.path}", stream.query)
+    except NotFound:
+        return 0
+    ends = [run["last"] + 1 for run in state["there"] if run["epoch"] == epoch]
+    return max(ends, default=0)
+
+
+def send_call(
+    node: Client, home: Path, *, contract: str, function: str, arguments: dict[str, Any]
+) -> Answer:
+    """Sign a call as the home's operator, send it, and wait for what the ledger decides.
+
+    Raises: the refusal, whether at intake or on the ledger; KeyFileInvalid, Unavailable.
+    """
+    from drystone.formats import cose
+    from drystone.records.record import write_call, write_record
+
+    operator = operator_key(home)
+    who = StreamName(operator.organisation, operator.member, None)
+    folder = KeyFolder(home / DEVICES)
+    ledger = ledger_id(node)
+    epoch = folder.epoch(organisation=who.organisation, member=who.member)
+    position = folder.reserve(
+        organisation=who.organisation,
+        member=who.member,
+        count=1,
+        seen=next_sequence(node, who, epoch=epoch),
+    )
+    record = write_record(
+        secret=operator.secret,
+        iss=who.organisation,
+        sub=who.member,
+        epoch=position.epoch,
+        seq=position.seq,
+        payload=write_call(
+            ledger=ledger, contract=contract, function=function, args=arguments, limit=STEPS_MAX
+        ),
+        content_type=cose.CBOR,
+    )
+    answer = node.deliver([record], wait="committed")[0]
+    if answer.code not in {"stored", "already"}:
+        raise error_of(answer.code, answer.detail)
+    if answer.outcome is None:
+        raise Unavailable("the call is stored but not decided yet; look at it again later")
+    if answer.outcome != "accepted":
+        raise error_of(answer.outcome, answer.detail or f"the ledger refused {contract}.{function}")
+    return answer

@@ -1,0 +1,279 @@
+"""`record send` and `record get`: one reading in, one record out."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from drystone.cli import exits, options
+from drystone.cli.command import command
+from drystone.cli.output import emit, facts
+
+if TYPE_CHECKING:
+    from drystone.client import Client, StreamName
+    from drystone.formats.senml import Measurement
+    from drystone.gateway.answer import Answer
+    from drystone.keyfolder import KeyFolder
+
+app = typer.Typer(help="Send and read records.", no_args_is_help=True)
+
+_VALUE: Final = re.compile(r"([+-]?[0-9.]+)([A-Za-z%/].*)?", re.ASCII)
+
+
+@command(app)
+def send(
+    device: options.Device,
+    measurements: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE[UNIT]...]",
+            help="What was measured: import=48211337Wh, temperature=21.5Cel, open=true.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            exists=True,
+            dir_okay=False,
+            help="Send this file instead: records that devices signed, one behind the other.",
+            show_default=False,
+        ),
+    ] = None,
+    time: Annotated[
+        str, typer.Option("--time", help="now, none, Unix seconds, or ISO 8601 with offset.")
+    ] = "now",
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch", min=0, help="Begin this epoch: after a restored backup, the next one."
+        ),
+    ] = None,
+    wait: Annotated[
+        str, typer.Option("--wait", help="stored, sealed (its place) or committed (its outcome).")
+    ] = "committed",
+    keys: options.Keys = None,
+    home: options.Home = options.HOME_DEFAULT,
+    url: options.Url = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Sign one reading with a device's key from the key folder and send it.
+
+    The values are signed digit for digit: 21.50 stays 21.50. The position in the stream is
+    reserved on disk before the record is signed. For a device that does not sign
+    (ORGANISATION/GATEWAY/DEVICE) the gateway signs; that needs the operator token.
+
+    Examples:
+      drystone record send m-004217 import=48211337Wh power=512W
+      drystone record send m-004217 import=48211400Wh --time 2026-11-20T12:00:00Z
+      drystone record send ewz/gw-1/water-7 level=3.20m
+      drystone record send ewz/m-004217 --file signed.cborseq --wait stored
+    """
+    from drystone.cli.node_access import connect, key_folder, read_stream
+    from drystone.errors import RequestMalformed
+
+    if (file is None) == (not measurements):
+        raise RequestMalformed("give measurements or --file, one of the two")
+    if wait not in {"stored", "sealed", "committed"}:
+        raise RequestMalformed(f"--wait is stored, sealed or committed, not {wait!r}")
+    stream = read_stream(device, home)
+    until: Any = None if wait == "stored" else wait
+    with connect(home, url) as node:
+        if file is not None:
+            answers = node.deliver(split_records(file.read_bytes()), wait=until)
+        else:
+            taken = read_measurements(measurements or [], time)
+            if stream.device is not None:
+                answers = [node.attest(stream, taken, wait=until)]
+            else:
+                record = _sign(node, key_folder(home, keys), stream, taken, epoch=epoch)
+                answers = node.deliver([record], wait=until)
+    show_answers(answers, as_json=as_json)
+
+
+@command(app)
+def get(
+    device: options.Device,
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, help="Number in the stream.")],
+    epoch: Annotated[int, typer.Option("--epoch", min=0, help="The stream's epoch.")] = 0,
+    output: options.Output = None,
+    home: options.Home = options.HOME_DEFAULT,
+    url: options.Url = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read one accepted record; with -o also its bytes, exactly as the device signed them.
+
+    What a node shows is not proved: `drystone receipt get` and `drystone verify` do that.
+
+    Examples:
+      drystone record get m-004217 41807
+      drystone record get ewz/m-004217 41807 -o reading.cose
+    """
+    from drystone.cli.node_access import connect, read_stream
+
+    stream = read_stream(device, home)
+    with connect(home, url) as node:
+        found = node.record(stream, epoch=epoch, seq=seq)
+    if output is not None:
+        output.write_bytes(bytes.fromhex(found["raw"] or ""))
+    emit({"ok": True, **found}, as_json=as_json, text=lambda: _record_text(stream.text, found))
+
+
+def read_measurements(texts: list[str], time: str) -> list["Measurement"]:
+    """Read NAME=VALUE[UNIT] words. Raises: RequestMalformed, ImportMalformed."""
+    from drystone.errors import RequestMalformed
+    from drystone.formats.senml import Measurement
+    from drystone.importer.rows import exact
+
+    moment = read_time(time)
+    taken: list[Measurement] = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise RequestMalformed(f"{text!r} is not NAME=VALUE[UNIT]")
+        match = _VALUE.fullmatch(value)
+        if value in {"true", "false"}:
+            taken.append(Measurement(name, None, value == "true", moment))
+        elif match is None:
+            taken.append(Measurement(name, None, value, moment))
+        else:
+            taken.append(Measurement(name, match[2] or None, exact(match[1]), moment))
+    return taken
+
+
+def read_time(text: str) -> int | tuple[int, int] | None:
+    """Read now, none, Unix seconds or ISO 8601 with an offset. Raises: RequestMalformed."""
+    import time
+    from datetime import UTC, datetime
+
+    from drystone.errors import ImportMalformed, RequestMalformed
+    from drystone.importer.rows import exact
+
+    if text == "none":
+        return None
+    if text == "now":
+        return int(time.time())
+    try:
+        return exact(text)
+    except ImportMalformed:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RequestMalformed(f"--time {text!r}: {error}") from error
+    if moment.tzinfo is None:
+        raise RequestMalformed(f"--time {text!r} has no offset; add Z or +01:00")
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    seconds = since.days * 86_400 + since.seconds
+    return (-6, seconds * 10**6 + since.microseconds) if since.microseconds else seconds
+
+
+def split_records(data: bytes) -> list[bytes]:
+    """Cut a CBOR sequence of records into its items. Raises: CborMalformed and its kin."""
+    from drystone.formats.cbor import item_end
+
+    records: list[bytes] = []
+    begin = 0
+    while begin < len(data):
+        end = item_end(data, begin)
+        records.append(data[begin:end])
+        begin = end
+    return records
+
+
+def show_answers(answers: list["Answer"], *, as_json: bool) -> None:
+    """Print what became of each record; a refused one ends the command with its code."""
+    from drystone.client_messages import error_of
+
+    refused = [
+        answer
+        for answer in answers
+        if answer.code not in {"stored", "already"}
+        or answer.outcome not in {None, "accepted", "already"}
+    ]
+    if len(answers) == 1 and refused:
+        answer = refused[0]
+        code = answer.code if answer.outcome is None else answer.outcome
+        raise error_of(code, answer.detail or "the ledger refused the record")
+    emit(
+        {"ok": not refused, "answers": [_answer_json(answer) for answer in answers]},
+        as_json=as_json,
+        text=lambda: "\n\n".join(_answer_text(answer) for answer in answers),
+    )
+    if refused:
+        raise typer.Exit(exits.REFUSED)
+
+
+def _sign(
+    node: "Client",
+    folder: "KeyFolder",
+    stream: "StreamName",
+    measurements: list["Measurement"],
+    *,
+    epoch: int | None,
+) -> bytes:
+    from drystone.cli.node_access import next_sequence
+    from drystone.formats import cose
+    from drystone.formats.senml import write_pack
+    from drystone.records.record import write_record
+
+    who = {"organisation": stream.organisation, "member": stream.member}
+    key = folder.load(**who)
+    current = folder.epoch(**who) if epoch is None else epoch
+    position = folder.reserve(
+        **who, count=1, epoch=epoch, seen=next_sequence(node, stream, epoch=current)
+    )
+    return write_record(
+        secret=key.secret,
+        iss=stream.organisation,
+        sub=stream.member,
+        epoch=position.epoch,
+        seq=position.seq,
+        payload=write_pack(measurements),
+        content_type=cose.SENML,
+    )
+
+
+def _answer_json(answer: "Answer") -> dict[str, Any]:
+    shown = {name: value for name, value in answer._asdict().items() if value not in {None, ""}}
+    if answer.place is not None:
+        shown["place"] = list(answer.place)
+    return shown
+
+
+def _answer_text(answer: "Answer") -> str:
+    place = answer.place
+    return facts(
+        [
+            (answer.code, answer.record_id.hex() if answer.record_id else answer.detail),
+            (
+                "vertex",
+                f"{place[0]}/{place[1]} {place[2]}/{place[3]}, index {place[4]}" if place else None,
+            ),
+            ("outcome", answer.outcome),
+            ("in block", answer.height),
+        ]
+    )
+
+
+def _record_text(name: str, found: dict[str, Any]) -> str:
+    pairs: list[tuple[str, object]] = [
+        ("record", f"{name}, epoch {found['epoch']}, number {found['seq']}"),
+        ("kind", found["kind"]),
+    ]
+    for reading in found["readings"]:
+        when = f"  at {reading['time']} (claimed)" if reading["time"] else ""
+        pairs.append(
+            (reading["name"], f"{reading['value']} {reading['unit'] or ''}".rstrip() + when)
+        )
+    if found["call"]:
+        pairs.append(("calls", f"{found['call']['contract']}.{found['call']['function']}"))
+    pairs += [
+        ("committed", f"{found['committed']} in block {found['height']}"),
+        ("log index", found["log_index"]),
+        ("id", found["id"]),
+        ("bytes", found["length"]),
+    ]
+    return facts(pairs)
