@@ -116,7 +116,7 @@ def unpack(chunk: Chunk) -> list[Posting]:
                 value, offset = _take(chunk.leaves, offset)
                 leaf += value + 1
                 postings.append(Posting(epoch, seq + step, leaf))
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         raise DatabaseCorrupt("a row of places ends too early") from error
     fits = offset == len(chunk.leaves) and len(postings) == chunk.size and leaf == chunk.last
     if not fits or (starts and starts[0][0] != 0):
