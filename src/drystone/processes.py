@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -42,61 +42,65 @@ class Child(NamedTuple):
     end: socket.socket
 
 
-class Lock:
-    """A node's exclusive right to its home; goes with the last process that holds it."""
+@contextlib.contextmanager
+def locked(home: Home) -> Generator[int]:
+    """Hold a node's exclusive right to its home; gives the descriptor that a child inherits to hold it too.
 
-    def __init__(self, home: Home) -> None:
-        """Take the lock, waiting a little for a predecessor's last process.
+    Waits a little for a predecessor's last process. The lock goes with the last process that holds it.
 
-        Raises:
-            HomeInvalid: another node runs in this home.
-        """
-        home.lock.parent.mkdir(exist_ok=True)
-        self._file = home.lock.open("w")
-        deadline = time.monotonic() + LOCK_S_MAX
+    Raises:
+        HomeInvalid: another node runs in this home.
+    """
+    home.lock.parent.mkdir(exist_ok=True)
+    deadline = time.monotonic() + LOCK_S_MAX
+    with home.lock.open("w") as file:
         while True:
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    self._file.close()
                     raise HomeInvalid(f"another node runs in {home.root}") from None
                 time.sleep(LOCK_POLL_S)
-            else:
-                return
-
-    @property
-    def descriptor(self) -> int:
-        """What a child inherits to hold the lock too."""
-        return self._file.fileno()
+        yield file.fileno()
 
 
-def spawn(module: str, arguments: Sequence[str] = (), *, keep: Sequence[int] = ()) -> Child:
-    """Start a module as a child with a channel; its descriptor is the child's first argument.
+class Children:
+    """The processes that one front has started."""
 
-    `keep` are further descriptors that it inherits.
-    """
-    own, other = channel.pair()
-    with other:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, str(other.fileno()), *arguments],
-            pass_fds=[other.fileno(), *keep],
-            stdin=subprocess.DEVNULL,
-        )
-    return Child(process, own)
+    def __init__(self) -> None:
+        self._children: list[Child] = []
 
+    def spawn(
+        self, module: str, arguments: Sequence[str] = (), *, keep: Sequence[int] = ()
+    ) -> Child:
+        """Start a module as a child with a channel; its descriptor is the child's first argument.
 
-def end(children: Sequence[Child]) -> None:
-    """Wait until children whose channels are closed have ended; kill those that do not."""
-    deadline = time.monotonic() + END_S_MAX
-    for child in children:
-        with contextlib.suppress(OSError):
-            child.end.close()
-        try:
-            child.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
+        `keep` are further descriptors that it inherits.
+        """
+        own, other = channel.pair()
+        with other:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, str(other.fileno()), *arguments],
+                pass_fds=[other.fileno(), *keep],
+                stdin=subprocess.DEVNULL,
+            )
+        child = Child(process, own)
+        self._children.append(child)
+        return child
+
+    def end(self) -> None:
+        """Close what is open of their channels and wait for their end; kill those that do not."""
+        deadline = time.monotonic() + END_S_MAX
+        for child in self._children:
+            with contextlib.suppress(OSError):
+                child.end.close()
+        for child in self._children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 class Ordered(Protocol):
     """Who knows which vertices have been ordered."""
 
-    def order_of(self, vertex_id: bytes) -> object | None:
+    def order_of(self, own_id: bytes, /) -> object | None:
         """Give the vertex's place in the order, or None."""
         ...
 

@@ -148,6 +148,11 @@ class Sealer:
         return sum(len(batch.records) for batch in (*self._fresh, *self._stored))
 
     @property
+    def unsealed_bytes(self) -> int:
+        """Their bytes."""
+        return sum(batch.size for batch in (*self._fresh, *self._stored))
+
+    @property
     def unordered_vertices(self) -> int:
         """Vertices sealed and not yet ordered."""
         return len(self._sealed)

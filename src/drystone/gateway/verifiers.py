@@ -38,6 +38,10 @@ class RecordChecker(Protocol):
         """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
         ...
 
+    async def close(self) -> None:
+        """End what checks."""
+        ...
+
 
 class _Load:
     """Bounds what waits to be checked."""

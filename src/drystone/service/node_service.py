@@ -1,0 +1,354 @@
+"""The service: a running node behind the Protocol of `api/service.py`, and nothing but delegation.
+
+Writes go to intake, reads to the reader's thread, proofs of state to the executor, events to the hub. Every blocking
+call leaves the loop. Source: design.md section 7.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from drystone import __version__, limits, processes
+from drystone.api.values import (
+    BlockInfo,
+    EventCursor,
+    FoundRecord,
+    Head,
+    Health,
+    LedgerInfo,
+    MemberInfo,
+    NodeMetrics,
+    OrganisationInfo,
+    OutcomeInfo,
+    ProfileInfo,
+    ServiceEvent,
+    StateProof,
+    StreamCursor,
+    StreamInfo,
+    StreamKey,
+    VertexCursor,
+    VertexInfo,
+)
+from drystone.engine.local import LocalEngine
+from drystone.errors import DiskFull, NotFound
+from drystone.executor_client import BlockExecutor
+from drystone.formats.senml import Measurement
+from drystone.gateway.answer import Answer, Wait
+from drystone.gateway.attest import Attestor
+from drystone.gateway.intake import FoundPlace, Intake
+from drystone.gateway.positions import Positions
+from drystone.gateway.seal import Sealer
+from drystone.gateway.verifiers import RecordChecker
+from drystone.home import Identity
+from drystone.ledger import keyspace
+from drystone.messages import Executed
+from drystone.room import DiskRoom
+from drystone.service.events import EventHub
+from drystone.service.health import Numbers, judge
+from drystone.service.proofs import Proofs
+from drystone.service.pulse import Pulse
+from drystone.service.reads import Reads
+from drystone.service.registry_reads import RegistryReads
+from drystone.trees.log import HASH_BYTES
+from drystone.trees.tiles import entry_bundle
+
+Result = TypeVar("Result")
+
+
+class RunInReader(Protocol):
+    """Runs a blocking read in the one thread that reads."""
+
+    def __call__(self, function: Callable[[], Result]) -> Awaitable[Result]:
+        """Give the function's result, or raise what it raises."""
+        ...
+
+
+class NodeService:
+    """One running node, as the API sees it."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        reads: Reads,
+        run_in_reader: RunInReader,
+        checker: RecordChecker,
+        executor: BlockExecutor,
+        engine: LocalEngine,
+        intake: Intake,
+        attestor: Attestor,
+        sealer: Sealer,
+        positions: Positions,
+        room: DiskRoom,
+        pulse: Pulse,
+        pids: Sequence[int],
+        restarts: int,
+    ) -> None:
+        self._identity = identity
+        self._reads = reads
+        self._registry = RegistryReads(reads.ledger)
+        self._proofs = Proofs(identity, reads)
+        self._run = run_in_reader
+        self._checker = checker
+        self._executor = executor
+        self._engine = engine
+        self._intake = intake
+        self._attestor = attestor
+        self._sealer = sealer
+        self._positions = positions
+        self._room = room
+        self._pulse = pulse
+        self._pids = pids
+        self._restarts = restarts
+        self._hub = EventHub(height=pulse.height, read_block=self._read_block)
+        self._trust = identity.home.trust.read_bytes()
+
+    @property
+    def info(self) -> LedgerInfo:
+        """The ledger and this node."""
+        identity = self._identity
+        return LedgerInfo(
+            origin=identity.genesis.origin,
+            ledger=identity.ledger,
+            iss=identity.node.organisation,
+            node=identity.node.member,
+            vkey=identity.vkey,
+            engine=identity.settings.engine.kind,
+            protocol=identity.genesis.protocol,
+            version=__version__,
+        )
+
+    def commit(self, done: Executed) -> None:
+        """Wake event streams after a commit."""
+        self._hub.commit(done.height)
+
+    def stop(self) -> None:
+        """End event streams: the node stops."""
+        self._hub.stop()
+
+    # --- writes ------------------------------------------------------------------------------------
+
+    async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
+        """Hand a CBOR sequence of records in; see `Intake.submit`."""
+        return await self._intake.submit(sequence, wait=wait)
+
+    async def attest(
+        self, device: str, measurements: Sequence[Measurement], *, wait: Wait | None
+    ) -> Answer:
+        """Sign an unsigned device's reading; see `Attestor.attest`."""
+        return await self._attestor.attest(device, measurements, wait=wait)
+
+    # --- reads -------------------------------------------------------------------------------------
+
+    async def head(self) -> Head:
+        """The last commit."""
+        last = await self._run(lambda: self._reads.ledger.last)
+        return Head(
+            height=last.height,
+            time_ms=last.fields.time_ms,
+            size=last.size,
+            root=last.root,
+            head=last.head,
+        )
+
+    async def record(self, stream: StreamKey, *, epoch: int, seq: int) -> FoundRecord | None:
+        """The accepted record at a stream position."""
+        return await self._run(lambda: self._reads.record(stream, epoch=epoch, seq=seq))
+
+    async def records(
+        self,
+        stream: StreamKey,
+        *,
+        after: StreamCursor | None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> Sequence[FoundRecord]:
+        """Accepted records by (epoch, seq) behind a cursor."""
+        return await self._run(
+            lambda: self._reads.records(stream, after=after, limit=limit, newest_first=newest_first)
+        )
+
+    async def stream(self, stream: StreamKey) -> StreamInfo | None:
+        """One stream's state."""
+        state = await self._run(lambda: self._reads.stream(stream))
+        return None if state is None else StreamInfo(stream=stream, state=state)
+
+    async def streams(
+        self, iss: str | None, *, after: StreamKey | None, limit: int
+    ) -> Sequence[StreamInfo]:
+        """Streams in the order of their state keys."""
+        found = await self._run(lambda: self._reads.streams(iss, after=after, limit=limit))
+        return [StreamInfo(stream=name, state=state) for name, state in found]
+
+    async def member(self, member: StreamKey) -> MemberInfo | None:
+        """One member with its keys."""
+        return await self._run(lambda: self._registry.member(member))
+
+    async def members(
+        self,
+        iss: str | None,
+        *,
+        after: StreamKey | None,
+        limit: int,
+        roles: frozenset[str] | None = None,
+    ) -> Sequence[MemberInfo]:
+        """Members in the order of their state keys, without keys."""
+        return await self._run(
+            lambda: self._registry.members(iss, after=after, limit=limit, roles=roles)
+        )
+
+    async def organisations(self) -> Sequence[OrganisationInfo]:
+        """All organisations."""
+        return await self._run(self._registry.organisations)
+
+    async def profile(self, *, iss: str, name: str) -> ProfileInfo | None:
+        """One profile."""
+        return await self._run(lambda: self._registry.profile(iss, name))
+
+    async def profiles(
+        self, iss: str | None, *, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[ProfileInfo]:
+        """Profiles in the order of their state keys."""
+        return await self._run(lambda: self._registry.profiles(iss, after=after, limit=limit))
+
+    async def block(self, height: int) -> BlockInfo | None:
+        """One block."""
+        return await self._run(lambda: self._reads.block(height))
+
+    async def blocks(
+        self, *, after: int | None, limit: int, newest_first: bool = False
+    ) -> Sequence[BlockInfo]:
+        """Blocks by height behind a height."""
+        return await self._run(
+            lambda: self._reads.blocks(after=after, limit=limit, newest_first=newest_first)
+        )
+
+    async def outcomes(self, height: int) -> Sequence[OutcomeInfo]:
+        """A block's outcomes other than a plain `accepted`."""
+        return await self._run(lambda: self._reads.outcomes(height))
+
+    async def vertex(self, vertex_id: bytes) -> VertexInfo | None:
+        """One vertex with its body."""
+        return await self._run(lambda: self._reads.vertex(vertex_id))
+
+    async def vertices(
+        self,
+        author: tuple[str, str] | None,
+        *,
+        after: VertexCursor | None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> Sequence[VertexInfo]:
+        """Vertices by place, without bodies."""
+        return await self._run(
+            lambda: self._reads.vertices_by_place(
+                author, after=after, limit=limit, newest_first=newest_first
+            )
+        )
+
+    async def tips(self) -> Sequence[VertexInfo]:
+        """Vertices without children."""
+        return await self._run(self._reads.tips)
+
+    # --- proofs ------------------------------------------------------------------------------------
+
+    async def checkpoint(self) -> bytes:
+        """The last commit as a C2SP signed note."""
+        return await self._run(self._proofs.checkpoint)
+
+    async def trust(self) -> bytes:
+        """The trust file that `init` wrote."""
+        return self._trust
+
+    async def state(self, key: bytes) -> StateProof:
+        """A state key's value, or its absence, proved."""
+        proved = await self._executor.prove(key)
+        return await self._run(lambda: self._proofs.state(key, proved))
+
+    async def receipt(self, stream: StreamKey, *, epoch: int, seq: int) -> bytes:
+        """The record at a position as a transparent statement. Raises: NotFound."""
+        return await self._run(lambda: self._proofs.receipt(stream, epoch=epoch, seq=seq))
+
+    async def completeness(self, stream: StreamKey, *, since: bytes | None) -> bytes:
+        """Proof that a stream has no hidden gap up to now; see `Proofs.completeness`."""
+        proved = await self._executor.prove(keyspace.stream(stream))
+        return await self._run(lambda: self._proofs.completeness(stream, proved, since=since))
+
+    async def tile(self, *, level: int, index: int, width: int) -> bytes:
+        """`width` hashes of a tile. Raises: NotFound."""
+        data = await self._run(lambda: self._reads.ledger.tile(level, index))
+        if len(data) < width * HASH_BYTES:
+            raise NotFound(f"the log has not grown to tile {level}/{index} of {width} hashes")
+        return data[: width * HASH_BYTES]
+
+    async def entries(self, *, index: int, width: int) -> bytes:
+        """`width` entries of a bundle. Raises: NotFound."""
+        first = index * limits.TILE_WIDTH
+        entries = await self._run(lambda: self._reads.entries(first=first, count=width))
+        if len(entries) < width:
+            raise NotFound(f"the log has not grown to bundle {index} of {width} entries")
+        return entry_bundle(entries)
+
+    # --- what happens ------------------------------------------------------------------------------
+
+    def events(self, after: EventCursor | None) -> AsyncIterator[ServiceEvent]:
+        """Events behind a cursor, then as they happen."""
+        return self._hub.subscribe(after)
+
+    async def health(self) -> Health:
+        """Whether the node does its work."""
+        try:
+            self._room.check()
+            full = ""
+        except DiskFull as error:
+            full = str(error)
+        return judge(
+            Numbers(
+                height=self._pulse.height,
+                idle_ms=self._pulse.idle_ms(),
+                last_minute=self._pulse.last_minute(),
+                waiting_records=self._positions.records,
+                verify_batches=self._checker.batches,
+                full=full,
+                restarts=self._restarts,
+            )
+        )
+
+    async def metrics(self) -> NodeMetrics:
+        """The node's numbers."""
+        vertices_bytes, ledger_bytes = self._room.sizes()
+        tips = await self.tips()
+        return NodeMetrics(
+            height=self._pulse.height,
+            log_size=self._pulse.size,
+            commit_age_ms=self._pulse.idle_ms(),
+            records_by_outcome=dict(self._pulse.codes),
+            answers_by_code=dict(self._intake.codes),
+            intake_records=self._sealer.unsealed_records,
+            intake_bytes=self._sealer.unsealed_bytes,
+            pending_vertices=self._sealer.unordered_vertices,
+            tips=len(tips),
+            blocks_in_flight=self._engine.blocks_in_flight,
+            verify_batches=self._checker.batches,
+            waiters=self._intake.waiters,
+            subscribers=self._hub.subscribers,
+            disk_free_bytes=self._room.look_free(),
+            vertices_bytes=vertices_bytes,
+            ledger_bytes=ledger_bytes,
+            memory_bytes=processes.memory_bytes(self._pids),
+            restarts=self._restarts,
+        )
+
+    async def _read_block(self, height: int) -> tuple[BlockInfo, Sequence[OutcomeInfo]] | None:
+        block = await self.block(height)
+        return None if block is None else (block, await self.outcomes(height))
+
+
+async def find_place(
+    reads: Reads, run_in_reader: RunInReader, stream: tuple[str, ...], *, epoch: int, seq: int
+) -> FoundPlace | None:
+    """Give where the record at a committed position of a stream lies, for a copy's answer."""
+    found = await run_in_reader(lambda: reads.record(stream, epoch=epoch, seq=seq))
+    if found is None:
+        return None
+    place = found.place
+    return FoundPlace((place.iss, place.sub, place.epoch, place.seq, place.index), found.height)

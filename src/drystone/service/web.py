@@ -1,0 +1,75 @@
+"""The HTTP server around the API: uvicorn in the front's own loop, told when to stop by the node, not by signals.
+
+Source: design.md sections 7 and 10.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import socket
+import time
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+
+from drystone.api.app import create_app
+from drystone.api.border import ApiSettings, OperatorToken, allowed_hosts
+from drystone.api.service import Service
+from drystone.home import Identity
+
+KEEP_ALIVE_S: Final = 75
+"""Seconds that an idle connection stays open."""
+
+GRACE_S: Final = 3
+"""Seconds that open requests get when the node stops."""
+
+BACKLOG: Final = 1_024
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the node."""
+        yield
+
+
+async def serve(
+    service: Service, identity: Identity, listener: socket.socket, stop: asyncio.Event
+) -> None:
+    """Answer HTTP on a listening socket until `stop`, then give open requests a little time."""
+    http = identity.settings.http
+    app = create_app(
+        service,
+        ApiSettings(
+            token=OperatorToken(secret=identity.token.encode()),
+            hosts=allowed_hosts(host=http.host, public_url=http.public_url),
+            clock_s=time.monotonic,
+        ),
+    )
+    server = Server(
+        uvicorn.Config(
+            app,
+            http="httptools" if importlib.util.find_spec("httptools") else "h11",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+            backlog=BACKLOG,
+        )
+    )
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
