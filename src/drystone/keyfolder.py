@@ -67,7 +67,7 @@ class KeyFolder:
             organisation=organisation, member=member, secret=SecretKey.generate(alg, entropy)
         )
         path = self.path(organisation=organisation, member=member)
-        make_private_folder(path.parent)
+        self._make(path)
         write_key_file(path, key)
         return key
 
@@ -99,7 +99,7 @@ class KeyFolder:
         key = KeyFile(
             organisation=organisation, member=member, secret=SecretKey.generate(alg, entropy)
         )
-        make_private_folder(staged.parent)
+        self._make(staged)
         write_key_file(staged, key)
         return key
 
@@ -119,7 +119,7 @@ class KeyFolder:
         Raises: KeyFileInvalid when the position file is not one, or the epoch lies behind.
         """
         path = self.path(organisation=organisation, member=member).with_suffix(".position")
-        make_private_folder(path.parent)
+        self._make(path)
         with _locked(path):
             held = _read_position(path)
             if epoch is not None and epoch < held.epoch:
@@ -131,10 +131,26 @@ class KeyFolder:
             write_private(path, text.encode())
         return first
 
+    def release(self, *, organisation: str, member: str, position: Position, count: int) -> None:
+        """Give back reserved positions whose records were refused: a refused record does not use up its place.
+
+        Only if none was reserved since; otherwise they stay a gap. Never for a record that may still be under way.
+        """
+        path = self.path(organisation=organisation, member=member).with_suffix(".position")
+        with _locked(path):
+            if _read_position(path) == (position.epoch, position.seq + count):
+                text = json.dumps({"epoch": position.epoch, "next": position.seq}) + "\n"
+                write_private(path, text.encode())
+
     def epoch(self, *, organisation: str, member: str) -> int:
         """Give the epoch a device's stream is in, as far as this folder knows."""
         path = self.path(organisation=organisation, member=member).with_suffix(".position")
         return _read_position(path).epoch
+
+    def _make(self, path: Path) -> None:
+        """Make the folders above a key file, each for its owner only."""
+        make_private_folder(self.root)
+        make_private_folder(path.parent)
 
 
 def read_key_file(path: Path) -> KeyFile:

@@ -16,8 +16,8 @@ from drystone.client import (
 )
 from drystone.client_messages import error_of
 from drystone.errors import KeyFileInvalid, NotFound, RequestMalformed, Unavailable
-from drystone.gateway.answer import Answer
-from drystone.keyfolder import KeyFile, KeyFolder, read_key_file
+from drystone.gateway.answer import Answer, Wait
+from drystone.keyfolder import KeyFile, KeyFolder, Position, read_key_file
 
 STEPS_MAX: Final = 1_000_000
 """The step limit that calls of the built-in functions carry; they use none of it."""
@@ -80,6 +80,25 @@ def next_sequence(node: Client, stream: StreamName, *, epoch: int) -> int:
     return max(ends, default=0)
 
 
+def deliver_or_release(
+    node: Client,
+    folder: KeyFolder,
+    stream: StreamName,
+    record: bytes,
+    *,
+    position: Position,
+    wait: Wait | None,
+) -> Answer:
+    """Send one record; if it is refused, at intake or on the ledger, its position is free again."""
+    (answer,) = node.deliver([record], wait=wait)
+    taken = {"stored", "already"}
+    if answer.code not in taken or answer.outcome not in {None, "accepted", "already"}:
+        folder.release(
+            organisation=stream.organisation, member=stream.member, position=position, count=1
+        )
+    return answer
+
+
 def send_call(
     node: Client, home: Path, *, contract: str, function: str, arguments: dict[str, Any]
 ) -> Answer:
@@ -112,7 +131,7 @@ def send_call(
         ),
         content_type=cose.CBOR,
     )
-    answer = node.deliver([record], wait="committed")[0]
+    answer = deliver_or_release(node, folder, who, record, position=position, wait="committed")
     if answer.code not in {"stored", "already"}:
         raise error_of(answer.code, answer.detail)
     if answer.outcome is None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from drystone.proof.trust import Trust
     from drystone.proof.verdict import Verdict
 
+FIGURES_INDENT, FIGURES_TEXT = 2, 16
+"""Columns of a report's labels and of what stands behind them."""
+
 receipt = typer.Typer(help="Fetch receipts.", no_args_is_help=True)
 
 Epoch = Annotated[int, typer.Option("--epoch", min=0, help="The stream's epoch.")]
@@ -34,6 +37,14 @@ def receipt_get(
     seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, help="Number in the stream.")],
     epoch: Epoch = 0,
     output: options.Output = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            help="Also write the proof of the sender's key to this file, for `verify --key`.",
+            show_default=False,
+        ),
+    ] = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -45,16 +56,21 @@ def receipt_get(
 
     Examples:
       drystone receipt get ewz/m-004217 41807 -o reading.cbor
+      drystone receipt get m-004217 41807 -o reading.cbor --key meter.key.cbor
       drystone receipt get m-004217 0 --epoch 1
     """
     from drystone.cli.node_access import connect, read_stream
 
     with connect(home, url) as node:
-        statement = node.receipt(read_stream(device, home), epoch=epoch, seq=seq)
+        stream = read_stream(device, home)
+        statement = node.receipt(stream, epoch=epoch, seq=seq)
+        if key is not None:
+            kid = node.record(stream, epoch=epoch, seq=seq)["kid"]
+            key.write_bytes(node.key_proof(stream, kid=kid))
     path = output or Path(f"{device.replace('/', '-')}-{epoch}-{seq}.receipt.cbor")
     path.write_bytes(statement)
     emit(
-        {"ok": True, "file": str(path), "bytes": len(statement)},
+        {"ok": True, "file": str(path), "bytes": len(statement), "key": str(key) if key else None},
         as_json=as_json,
         text=lambda: f"{path}  {size(len(statement))}",
     )
@@ -195,12 +211,10 @@ def wrap_report(text: str) -> str:
 
     lines: list[str] = []
     for line in text.rstrip("\n").split("\n"):
-        stripped = line.lstrip()
-        indent = len(line) - len(stripped)
-        label, colon, rest = stripped.partition(":")
-        hang = indent + 2
-        if colon and indent and rest.startswith(" ") and " " not in label:
-            hang = indent + len(stripped) - len(rest.lstrip())
+        indent = len(line) - len(line.lstrip())
+        hang = indent + 2 if indent else 0
+        if indent == FIGURES_INDENT and line[indent:FIGURES_TEXT].rstrip().endswith(":"):
+            hang = FIGURES_TEXT
         lines += textwrap.wrap(
             line,
             width=80,

@@ -13,7 +13,7 @@ from drystone.cli.output import emit, facts
 if TYPE_CHECKING:
     from drystone.client import Client, StreamName
     from drystone.formats.senml import Measurement
-    from drystone.gateway.answer import Answer
+    from drystone.gateway.answer import Answer, Wait
     from drystone.keyfolder import KeyFolder
 
 app = typer.Typer(help="Send and read records.", no_args_is_help=True)
@@ -88,8 +88,8 @@ def send(
             if stream.device is not None:
                 answers = [node.attest(stream, taken, wait=until)]
             else:
-                record = _sign(node, key_folder(home, keys), stream, taken, epoch=epoch)
-                answers = node.deliver([record], wait=until)
+                folder = key_folder(home, keys)
+                answers = [_send_signed(node, folder, stream, taken, epoch=epoch, wait=until)]
     show_answers(answers, as_json=as_json)
 
 
@@ -206,15 +206,17 @@ def show_answers(answers: list["Answer"], *, as_json: bool) -> None:
         raise typer.Exit(exits.REFUSED)
 
 
-def _sign(
+def _send_signed(
     node: "Client",
     folder: "KeyFolder",
     stream: "StreamName",
     measurements: list["Measurement"],
     *,
     epoch: int | None,
-) -> bytes:
-    from drystone.cli.node_access import next_sequence
+    wait: "Wait | None",
+) -> "Answer":
+    """Reserve a position, sign, send; give the position back if the record was refused."""
+    from drystone.cli.node_access import deliver_or_release, next_sequence
     from drystone.formats import cose
     from drystone.formats.senml import write_pack
     from drystone.records.record import write_record
@@ -225,7 +227,7 @@ def _sign(
     position = folder.reserve(
         **who, count=1, epoch=epoch, seen=next_sequence(node, stream, epoch=current)
     )
-    return write_record(
+    record = write_record(
         secret=key.secret,
         iss=stream.organisation,
         sub=stream.member,
@@ -234,6 +236,7 @@ def _sign(
         payload=write_pack(measurements),
         content_type=cose.SENML,
     )
+    return deliver_or_release(node, folder, stream, record, position=position, wait=wait)
 
 
 def _answer_json(answer: "Answer") -> dict[str, Any]:

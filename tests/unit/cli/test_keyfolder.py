@@ -8,7 +8,7 @@ import pytest
 
 from drystone.errors import AlreadyExists, KeyFileInvalid
 from drystone.formats.cose import ALG_EDDSA, ALG_ES256
-from drystone.keyfolder import KeyFolder, read_key_file
+from drystone.keyfolder import KeyFolder, Position, read_key_file
 
 ENTROPY = bytes(range(32))
 
@@ -38,6 +38,7 @@ def test_a_key_file_and_its_folder_are_private(folder: KeyFolder) -> None:
     path = make(folder)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert folder.root.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_key_is_never_overwritten(folder: KeyFolder) -> None:
@@ -123,6 +124,22 @@ def test_a_position_the_ledger_already_has_is_skipped(folder: KeyFolder) -> None
     reserve(folder)
     assert reserve(folder, seen=40) == (0, 40)
     assert reserve(folder, seen=7) == (0, 41)
+
+
+def release(folder: KeyFolder, position: tuple[int, int], count: int = 1) -> None:
+    folder.release(organisation="ewz", member="m-1", position=Position(*position), count=count)
+
+
+def test_a_position_given_back_is_given_out_again(folder: KeyFolder) -> None:
+    release(folder, reserve(folder))
+    assert reserve(folder) == (0, 0)
+
+
+def test_a_position_is_not_given_back_when_a_later_one_is_out(folder: KeyFolder) -> None:
+    first = reserve(folder)
+    reserve(folder)
+    release(folder, first)
+    assert reserve(folder) == (0, 2)
 
 
 def test_a_new_epoch_starts_at_zero(folder: KeyFolder) -> None:
