@@ -205,14 +205,14 @@ def _decode_leaf(data: bytes) -> Presence:
     start = 0
     while start < len(data):
         number, body, start = _read_field(data, start)
-        if number == 4 and len(fields) == 3:
+        if number == 4 and len(fields) == 3 and len(siblings) < STATE_DEPTH_MAX:
             siblings.append(body[-HASH_BYTES:])
         elif number == len(fields) + 1 and len(fields) < 3:
             fields.append(body)
         else:
-            raise ProofInvalid("a leaf's fields are not key, value, leaf, path")
-    if len(fields) != 3 or len(siblings) > STATE_DEPTH_MAX:
-        raise ProofInvalid("a leaf lacks a field or has too many levels")
+            raise ProofInvalid("a leaf's fields are not key, value, leaf, bounded path")
+    if len(fields) != 3:
+        raise ProofInvalid("a leaf lacks a field")
     key, value, _ = fields
     if not 1 <= len(key) <= STATE_KEY_BYTES_MAX or not 1 <= len(value) <= STATE_VALUE_BYTES_MAX:
         raise ProofInvalid("a leaf's key or value is empty or too long")
@@ -222,15 +222,18 @@ def _decode_leaf(data: bytes) -> Presence:
 def _decode_absence(data: bytes) -> Absence:
     key = b""
     neighbours: dict[int, Presence] = {}
-    start = 0
+    start = last = 0
     while start < len(data):
         number, body, start = _read_field(data, start)
+        if not last < number <= 3:
+            raise ProofInvalid(
+                "a proof of absence has fields beside key, left, right in that order"
+            )
+        last = number
         if number == 1:
             key = body
-        elif number in (2, 3):
-            neighbours[number] = _decode_leaf(body)
         else:
-            raise ProofInvalid("a proof of absence has an unknown field")
+            neighbours[number] = _decode_leaf(body)
     if not 1 <= len(key) <= STATE_KEY_BYTES_MAX or not neighbours:
         raise ProofInvalid("a proof of absence needs a key and a neighbour")
     return Absence(key, neighbours.get(2), neighbours.get(3))
