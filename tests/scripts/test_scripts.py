@@ -19,9 +19,9 @@ PAGES = sorted(
 @pytest.mark.process
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_script_comes_true(script: Path, tmp_path: Path) -> None:
-    for extra in script.parent.glob(f"{script.stem}.*"):
-        if extra.suffix != ".txt":
-            shutil.copy(extra, tmp_path)
+    extras = script.with_suffix("")
+    if extras.is_dir():
+        shutil.copytree(extras, tmp_path, dirs_exist_ok=True)
     with Player(tmp_path, name=script.name) as player:
         player.play(script.read_text())
 

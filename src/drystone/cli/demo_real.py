@@ -22,10 +22,11 @@ ORGANISATION: Final = "homes"
 READINGS_PER_RECORD: Final = 96
 
 WHERE: Final = f"""\
-This demo replays recorded data, which the project does not ship. It needs a folder with
-{FILE}: one row per home, columns VID and V001 to V672, kWh per
-quarter-hour, Monday first. The readings come from the R package
-ResidentialEnergyConsumption (CC BY-SA 4.0; Weigert, Hopf, Weinig, Staake 2020).
+This demo replays recorded data, which the project does not ship. It needs a
+folder with {FILE}: one row per home, columns VID and
+V001 to V672, kWh per quarter-hour, Monday first. The readings come from the R
+package ResidentialEnergyConsumption (CC BY-SA 4.0; Weigert, Hopf, Weinig,
+Staake 2020).
 
   make demo-real DATA=FOLDER
   drystone demo real --data FOLDER
@@ -144,7 +145,7 @@ def _completeness(stage: Stage, node: Client, table: Path) -> str:
     trust = str(stage.home / "trust.json")
     shown = stage.run("verify", str(proof), "--trust", trust, offline=True)
     stage.note(
-        f"completeness of {home}: verified in a process without network"
+        f"completeness of {home}: verified without network"
         + (f", {size(proof.stat().st_size)}" if got.code == 0 else ""),
         held=got.code == 0 and shown.code == 0,
         detail=got.stderr + shown.stderr or shown.stdout.partition("\n\n")[0],

@@ -11,11 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from rich.markup import escape
 
 from drystone.client import Client, find_endpoint
 from drystone.errors import DrystoneError, NodeAbsent
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 30.0
 COMMAND_S_MAX: Final = 300.0
+DETAIL_LINES_MAX: Final = 8
 
 
 class Result(NamedTuple):
@@ -83,10 +87,14 @@ class Stage:
     def note(self, text: str, *, held: bool, detail: str = "") -> bool:
         """Print a check and whether it held; returns `held`."""
         self.held.append((text, held))
-        mark = f"[green]{self._mark}[/green]" if held else "[red]✗ FAILED[/red]"
-        self.console.print(f" {mark} {text}", highlight=False, soft_wrap=True)
-        for line in detail.splitlines():
-            self.console.print(f"     [dim]{line}[/dim]", highlight=False, soft_wrap=True)
+        mark = f"[green]{self._mark}[/green]" if held else "[red]FAILED[/red]"
+        first, *rest = textwrap.wrap(text, 74, break_on_hyphens=False)
+        self.say(f" {mark} {escape(first)}")
+        for line in rest:
+            self.say(f"   {escape(line)}")
+        for line in detail.splitlines()[-DETAIL_LINES_MAX:]:
+            for part in textwrap.wrap(line, 72, subsequent_indent="  ", break_on_hyphens=False):
+                self.say(f"     [dim]{escape(part)}[/dim]")
         return held
 
     def run(self, *arguments: str, offline: bool = False, home: Path | None = None) -> Result:

@@ -203,5 +203,5 @@ def _stay(stage: Stage, node: Client, street: Street, table: StreetTable) -> Non
                 except NodeAbsent as error:
                     stage.note(f"the node went away: {error}", held=False)
                     return
-            status.update(f"{table.clock} · {table.line()}")
+            status.update(f"{table.clock} · {table.records:,} records · block {table.height:,}")
             time.sleep(STAY_TICK_S)
