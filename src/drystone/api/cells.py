@@ -5,13 +5,12 @@ a binary float. Integers that JavaScript cannot hold exactly become text. Pure; 
 Source: formats.md A3 and B (numbers, times), the issue's item 5 (lists).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Any, Final, cast
 
-Number: TypeAlias = int | tuple[int, int]
-"""An integer, or (exponent, mantissa) of a decimal fraction, as signed."""
-
-Cell: TypeAlias = int | str | bytes | bool | None
+from drystone.formats.cbor import Tag
+from drystone.formats.number import Number
 
 INTEGER_EXACT_MAX: Final = 2**53 - 1
 """Largest integer that every JSON reader keeps exactly."""
@@ -63,3 +62,22 @@ def iso_seconds(seconds: Number | None) -> str | None:
 def iso_ms(time_ms: int | None) -> str | None:
     """A Unix time in milliseconds as ISO 8601 in UTC."""
     return None if time_ms is None else iso_seconds((-3, time_ms))
+
+
+def plain(value: object) -> Any:
+    """A CBOR value as a JSON value: bytes as hex, keys as text, large integers as text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[object, object]", value)
+        return {
+            key.hex() if isinstance(key, bytes) else str(key): plain(item)
+            for key, item in entries.items()
+        }
+    if isinstance(value, Tag):
+        return {"tag": value.number, "value": plain(value.value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[object]", value)]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > INTEGER_EXACT_MAX:
+        return str(value)
+    return value

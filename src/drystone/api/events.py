@@ -8,13 +8,14 @@ Source: WHATWG HTML section 9.2 (server-sent events), conventions.md (resumable 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Final
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
+from drystone.api.cells import plain
 from drystone.api.service import Service
 from drystone.api.values import EventCursor, ServiceEvent
 from drystone.errors import Overloaded, RequestMalformed
@@ -43,24 +44,8 @@ def cursor_text(cursor: EventCursor) -> str:
 
 def frame(event: ServiceEvent) -> bytes:
     """One event on the wire; its data is one line of JSON, bytes as hex."""
-    data = json.dumps(_plain(event.data), separators=(",", ":"), ensure_ascii=False)
+    data = json.dumps(plain(event.data), separators=(",", ":"), ensure_ascii=False)
     return f"id: {cursor_text(event.cursor)}\nevent: {event.kind}\ndata: {data}\n\n".encode()
-
-
-def _plain(value: object) -> Any:
-    """CBOR values as JSON values: bytes as hex, keys as text; ints stay exact."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        entries = cast("Mapping[object, object]", value)
-        return {_key(key): _plain(item) for key, item in entries.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast("list[object]", value)]
-    return value
-
-
-def _key(key: object) -> str:
-    return key.hex() if isinstance(key, bytes) else str(key)
 
 
 class EventStreams:

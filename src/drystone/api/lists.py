@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from drystone.errors import NotAcceptable, Refused, RequestMalformed
 from drystone.formats import cbor
-from drystone.limits import LIST_ROWS_MAX
+from drystone.limits import LIST_ROWS_MAX, SEQUENCE_MAX
 
 CURSOR_LENGTH_MAX: Final = 512
 ROWS_DEFAULT: Final = 100
@@ -85,7 +85,7 @@ def encode_cursor(*parts: Part) -> str:
 
 
 def decode_cursor(text: str, *shape: type[Part]) -> list[Any]:
-    """The address in a cursor, of exactly these types.
+    """The address in a cursor, of exactly these types, integers from 0 to `SEQUENCE_MAX`.
 
     Does not check that anything is stored there: a list resumes behind a row that went away.
 
@@ -97,6 +97,8 @@ def decode_cursor(text: str, *shape: type[Part]) -> list[Any]:
     except (binascii.Error, ValueError, Refused) as error:
         raise RequestMalformed("after: not a cursor of this list") from error
     if not isinstance(parts, list) or [type(part) for part in parts] != list(shape):
+        raise RequestMalformed("after: not a cursor of this list")
+    if any(isinstance(part, int) and not 0 <= part <= SEQUENCE_MAX for part in parts):
         raise RequestMalformed("after: not a cursor of this list")
     return cast("list[Any]", parts)
 

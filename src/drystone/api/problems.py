@@ -6,7 +6,7 @@ record's life: the way back out. Source: RFC 9457, formats.md A7, errors.py.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request, Response
@@ -18,6 +18,7 @@ from drystone import errors
 from drystone.errors import DrystoneError, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
+API_PATHS: Final = ("/v1/", "/tile/", "/checkpoint", "/healthz", "/metrics", "/openapi.json")
 
 STATUS: Final[Mapping[type[DrystoneError], int]] = {
     errors.Refused: 422,
@@ -147,9 +148,24 @@ def as_error(error: Exception, *, method: str, path: str) -> DrystoneError:
     return errors.Broken("unforeseen")
 
 
-def install(app: FastAPI) -> None:
-    """Has the application answer every error with a problem document.
+def wants_page(request: Request) -> bool:
+    """Whether a browser navigates to something that is no part of the REST API."""
+    accept = request.headers.get("accept", "").lower()
+    return (
+        request.method == "GET"
+        and accept.startswith("text/html")
+        and not request.url.path.startswith(API_PATHS)
+    )
 
+
+Show = Callable[[Request, Problem], Response]
+"""Renders a problem as a page."""
+
+
+def install(app: FastAPI, *, show: Show) -> None:
+    """Has the application answer every error with a problem document, or with a page for people.
+
+    A page where the client is a browser that asked for a page; `show` renders it.
     `Broken` and the unforeseen pass through the outermost handler, which answers 500 and raises on
     to the server, so that they are logged and never hidden.
     """
@@ -158,6 +174,8 @@ def install(app: FastAPI) -> None:
         path = request.url.path
         ours = as_error(error, method=request.method, path=path)
         headers = error.headers if isinstance(error, HTTPException) else None
+        if wants_page(request):
+            return show(request, problem_of(ours, instance=path))
         return problem_response(ours, instance=path, headers=headers)
 
     for kind in (errors.Refused, Unavailable, RequestValidationError, HTTPException, Exception):

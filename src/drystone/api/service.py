@@ -129,6 +129,10 @@ class Service(Protocol):
         """Profiles in the order of their state keys; of one organisation, or of all."""
         ...
 
+    async def profile(self, *, iss: str, name: str) -> ProfileInfo | None:
+        """One profile."""
+        ...
+
     async def block(self, height: int) -> BlockInfo | None:
         """One block; height 0 is the genesis."""
         ...

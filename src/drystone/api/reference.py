@@ -1,0 +1,168 @@
+"""The REST API's reference for people: the description taken apart into groups of operations.
+
+`/docs` renders it, `docs/reference/rest.md` and `errors.md` are written from it, so that page, file
+and code cannot disagree. Reads the OpenAPI document and `errors.py`; knows no route by name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from fastapi import FastAPI
+
+from drystone.api.openapi import describe
+from drystone.api.problems import status_of, title_of
+from drystone.errors import DrystoneError, Unavailable
+from drystone.gateway.answer import ERRORS
+
+METHODS: Final = ("get", "post", "put", "delete", "patch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterLine:
+    """A path or query parameter."""
+
+    name: str
+    where: str
+    required: bool
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLine:
+    """One status a route answers with."""
+
+    status: str
+    lines: tuple[str, ...]
+    media: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one route."""
+
+    method: str
+    path: str
+    title: str
+    text: str
+    token: bool
+    parameters: tuple[ParameterLine, ...]
+    body: tuple[str, ...]
+    answers: tuple[AnswerLine, ...]
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Operations of one subject."""
+
+    name: str
+    text: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorLine:
+    """One error code."""
+
+    code: str
+    status: int
+    title: str
+    fix: str
+    family: str
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The application's OpenAPI document, made once."""
+    if getattr(app.state, "openapi", None) is None:
+        app.state.openapi = describe(app)
+    return cast("dict[str, Any]", app.state.openapi)
+
+
+def document_json(app: FastAPI) -> bytes:
+    """The OpenAPI document as JSON."""
+    return json.dumps(document(app), ensure_ascii=False).encode()
+
+
+def groups(description: Mapping[str, Any]) -> list[Group]:
+    """The operations by subject, in the order of the description's tags."""
+    made: list[Group] = []
+    for tag in description["tags"]:
+        listed = [
+            _operation(method, path, item[method])
+            for path, item in description["paths"].items()
+            for method in METHODS
+            if method in item and tag["name"] in item[method]["tags"]
+        ]
+        made.append(Group(name=tag["name"], text=tag["description"], operations=tuple(listed)))
+    return made
+
+
+def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
+    body = tuple(cast("Mapping[str, Any]", item.get("requestBody", {})).get("content", {}))
+    return Operation(
+        method=method.upper(),
+        path=path,
+        title=item.get("description", "").split(". ")[0].split(": ")[0].rstrip("."),
+        text=item.get("description", ""),
+        token="security" in item,
+        parameters=tuple(_parameter(one) for one in item.get("parameters", [])),
+        body=body,
+        answers=tuple(
+            AnswerLine(
+                status=status,
+                lines=tuple(answer["description"].split("\n\n")),
+                media=tuple(cast("Mapping[str, Any]", answer.get("content", {}))),
+            )
+            for status, answer in item["responses"].items()
+        ),
+        example=_example(method, path, body, token="security" in item),
+    )
+
+
+def _parameter(item: Mapping[str, Any]) -> ParameterLine:
+    schema: Mapping[str, Any] = item["schema"]
+    options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    first: Mapping[str, Any] = options[0] if options else {}
+    kind = " or ".join(first["enum"]) if "enum" in first else str(first.get("type", "text"))
+    return ParameterLine(
+        name=item["name"],
+        where=item["in"],
+        required=item.get("required", False),
+        kind=kind,
+        text=item.get("description", ""),
+    )
+
+
+def _example(method: str, path: str, body: tuple[str, ...], *, token: bool) -> str:
+    parts = ["curl"]
+    if token:
+        parts.append("-H 'Authorization: Bearer TOKEN'")
+    if body:
+        parts.append(f"-H 'Content-Type: {body[0]}' --data-binary @FILE")
+    elif method == "post":
+        parts.append("-X POST")
+    parts.append(f'"$NODE{path}"')
+    return " ".join(parts)
+
+
+def error_lines() -> list[ErrorLine]:
+    """Every error class that an answer or a problem can carry, in the order of `errors.py`."""
+    return [
+        ErrorLine(
+            code=code,
+            status=status_of(kind),
+            title=title_of(kind),
+            fix=kind.fix,
+            family=_family(kind),
+        )
+        for code, kind in ERRORS.items()
+    ]
+
+
+def _family(kind: type[DrystoneError]) -> str:
+    if issubclass(kind, Unavailable):
+        return "unavailable"
+    return "broken" if status_of(kind) == 500 else "refused"

@@ -1,0 +1,93 @@
+"""What the routes share: where they find the node, what an id or a hash in a path looks like.
+
+Path and query values are checked here, before anything is fetched. A stream is named in the path
+by `/{iss}/{sub}`, and by `?device=` where the member is a gateway that attests the device.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar, cast
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from drystone.api.border import ApiSettings
+from drystone.api.lists import SUFFIXES, Row, list_responses
+from drystone.api.problems import MEDIA_TYPE, status_of, title_of
+from drystone.api.service import Service
+from drystone.api.values import StreamKey
+from drystone.errors import DrystoneError, NotAcceptable, RequestMalformed
+from drystone.limits import EPOCH_MAX, ID_LENGTH_MAX, SEQUENCE_MAX
+
+ID_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._\-]{{0,{ID_LENGTH_MAX - 1}}}$"
+INTEGER_MAX: Final = SEQUENCE_MAX
+
+Id = Annotated[str, Path(pattern=ID_PATTERN)]
+IdQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
+Epoch = Annotated[int, Path(ge=0, le=EPOCH_MAX)]
+Seq = Annotated[int, Path(ge=0, le=SEQUENCE_MAX)]
+Height = Annotated[int, Path(ge=0, le=INTEGER_MAX)]
+Hash = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+
+
+def current_service(request: Request) -> Service:
+    """The node that this application serves."""
+    return cast("Service", request.app.state.service)
+
+
+def current_settings(request: Request) -> ApiSettings:
+    """What the application was told."""
+    return cast("ApiSettings", request.app.state.settings)
+
+
+def stream_key(iss: Id, sub: Id, device: IdQuery = None) -> StreamKey:
+    """The stream that path and query name."""
+    return (iss, sub) if device is None else (iss, sub, device)
+
+
+Node = Annotated[Service, Depends(current_service)]
+Settings = Annotated[ApiSettings, Depends(current_settings)]
+StreamName = Annotated[StreamKey, Depends(stream_key)]
+
+RowT = TypeVar("RowT", bound=Row)
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def refusals(*kinds: type[DrystoneError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of the problems a route answers with, by status."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        entry = f"`{kind.code}`: {title_of(kind)}."
+        status = status_of(kind)
+        known = described.get(status)
+        text = f"{known['description']}\n\n{entry}" if known else entry
+        described[status] = {
+            "description": text,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return described
+
+
+def media(kind: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of an answer in bytes."""
+    schema = {"type": "string", "format": "binary"}
+    return {200: {"description": description, "content": {kind: {"schema": schema}}}}
+
+
+def add_list(router: APIRouter, path: str, *, row: type[RowT]) -> Callable[[Endpoint], Endpoint]:
+    """Registers a list's route, and the same with `.json`, `.csv` and `.cbor` behind its path."""
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        answers = {**list_responses(row), **refusals(NotAcceptable, RequestMalformed)}
+        router.add_api_route(
+            path, endpoint, methods=["GET"], responses=answers, response_model=None
+        )
+        for suffix in SUFFIXES:
+            router.add_api_route(
+                path + suffix,
+                endpoint,
+                methods=["GET"],
+                include_in_schema=False,
+                response_model=None,
+            )
+        return endpoint
+
+    return register
