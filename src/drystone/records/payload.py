@@ -39,7 +39,7 @@ _GROUP_KID_LENGTH: Final = 16
 
 
 class Call(NamedTuple):
-    """A call of a contract's function; `ledger` is the ledger id's first 8 bytes, `limit` the most steps it may take."""
+    """A call of a contract's function; `ledger` is the ledger id's first 8 bytes, `limit` the most steps allowed."""
 
     ledger: bytes
     contract: str
