@@ -13,7 +13,8 @@
     write FILE TEXT                  a file of one line
     flip FILE                        flip one bit in the middle of a file
 
-Pages of docs/ are played too: their `console` blocks hold `$` lines and the lines that must come.
+Pages of docs/ are played too: their `console` blocks hold `$` lines and the lines that must come, and a block
+headed `toml NAME` is a file.
 """
 
 import json
@@ -80,19 +81,19 @@ class Player:
         self._settle()
 
     def play_page(self, text: str) -> None:
-        """Play the console blocks of a Markdown page."""
+        """Play the console blocks of a Markdown page; a block of `LANGUAGE FILE` becomes that file."""
+        for name, block in re.findall(r"^```\w+ (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            (self.folder / name).write_text(block)
         lines: list[str] = []
         within = False
         for line in text.splitlines():
             if line.strip().startswith("```"):
                 within = line.strip() == "```console"
                 lines.append("")
-            elif within:
-                lines.append(
-                    line if line.startswith("$") or not line.strip() else f"> {line.strip()}"
-                )
+            elif within and line.strip() and not line.startswith("$"):
+                lines.append(f"> {line.strip()}")
             else:
-                lines.append("")
+                lines.append(line if within else "")
         self.play("\n".join(lines))
 
     def _line(self, line: str) -> None:
