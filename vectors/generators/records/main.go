@@ -1,5 +1,5 @@
 // Command records writes the vectors of signatures, keys, records, streams and vertices. Run it in its own folder:
-// `go run . ../..`. It shares no code with Drystone; what signs, hashes and encodes are the modules in go.mod.
+// `go run . ../..`; `go run . verify` answers questions on standard input (tests/interop). It shares no code with Drystone; what signs, hashes and encodes are the modules in go.mod.
 package main
 
 import (
@@ -29,6 +29,10 @@ const (
 )
 
 func main() {
+	if os.Args[1] == "verify" {
+		verifyAll()
+		return
+	}
 	folder := os.Args[1]
 	write(folder, "signature", "One signature under one key. `key` is a COSE_Key; `key_error` is what enrolment says to it, "+
 		"`error` what verification says; `equation` is the verdict of crypto/ed25519 without the strict rule. The classes "+
