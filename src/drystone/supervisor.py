@@ -33,7 +33,7 @@ EXIT_CLEAN: Final = 0
 EXIT_REFUSED: Final = 3
 """The front will not start with these files or settings; trying again changes nothing."""
 
-EXIT_BROKEN: Final = 4
+EXIT_BROKEN: Final = 5
 """The node died too often, or of something that a restart does not mend."""
 
 log = logging.getLogger("drystone.supervisor")
