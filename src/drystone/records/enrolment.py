@@ -1,8 +1,8 @@
 """Proof of possession: a new key signs, for one ledger, organisation and member, that it is theirs.
 
 The device makes the proof once; an enroller of its organisation puts it into a call `registry.enrol`, or `init` into
-the genesis file. Without it somebody could enrol another's public key as their own. It is a COSE_Sign1 whose payload is the
-key, and whose external data names the ledger, so that it is of no use on another one.
+the genesis file. Without it somebody could enrol another's public key as their own. It is a COSE_Sign1 whose payload
+is the key, and whose external data names the ledger, so that it is of no use on another one.
 
 Source: docs/spec/record.cddl; RFC 9052 section 4.4 (external_aad).
 """

@@ -85,7 +85,8 @@ def place(
     """
     runs = stream.runs
     index = len(runs)
-    # Nearly every record continues the last run, and then only this comparison is made.
+    if index and runs[-1].epoch == epoch and runs[-1].last + 1 == seq:
+        return _continue(stream, record_id, register)
     if index and (runs[-1].epoch, runs[-1].first) > (epoch, seq):
         index = bisect_right(runs, (epoch, seq), key=_start)
     before = runs[index - 1] if index and runs[index - 1].epoch == epoch else None
@@ -174,6 +175,18 @@ def _remember(data: bytes, stream: Stream) -> None:
     if len(_known) >= MEMO_ROWS_MAX:
         _known.clear()
     _known[data] = stream
+
+
+def _continue(stream: Stream, record_id: bytes, register: int | None) -> Placement:
+    """Lengthen the last run by one record: what nearly every record does."""
+    *others, last = stream.runs
+    epoch, first, end, lo, hi = last
+    if register is not None:
+        _check_register(register, None, None, late=False)
+        lo, hi = register if lo is None else lo, register
+    digest = chain(stream.digest, epoch=epoch, seq=end + 1, record_id=record_id)
+    runs = (*others, Run(epoch, first, end + 1, lo, hi))
+    return Placement("next", Stream(digest, stream.count + 1, runs), None)
 
 
 def _start(run: Run) -> tuple[int, int]:

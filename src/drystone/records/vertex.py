@@ -99,13 +99,24 @@ def body_root(entries: Sequence[bytes]) -> bytes:
 
 
 def decode_vertex(data: bytes) -> Vertex:
-    """Read a vertex: the header's form, the body against the header.
+    """Read a vertex: the header's form, the body against the header; `open_vertex` and `split_body` in one.
 
-    A body is a CBOR sequence of deterministic items. Does not check that they are records, nor any signature.
+    Does not check that the body's items are records, nor any signature.
+
+    Raises as `open_vertex` and `split_body`.
+    """
+    header, body = open_vertex(data)
+    return Vertex(header, None if body is None else split_body(header, body))
+
+
+def open_vertex(data: bytes) -> tuple[VertexHeader, bytes | None]:
+    """Read a vertex's header and leave its body closed, so that the signature can be verified before more work is done.
+
+    Checks the header's form and the body's length. What a stranger sent is opened with this, never split at once.
 
     Raises:
         TooLarge: more than `limits.VERTEX_BYTES_MAX` bytes.
-        VertexBody: count, length or root do not fit the body.
+        VertexBody: the body has another length than the header says.
         VertexMalformed, CborMalformed, CoseMalformed and their kin: another form.
     """
     if len(data) > VERTEX_BYTES_MAX:
@@ -116,20 +127,29 @@ def decode_vertex(data: bytes) -> Vertex:
     raw, body = items
     if not isinstance(raw, bytes):
         raise VertexMalformed("a vertex's header is a byte string")
-    header = decode_header(raw)
-    if body is None:
-        return Vertex(header, None)
-    if not isinstance(body, bytes):
+    if body is not None and not isinstance(body, bytes):
         raise VertexMalformed("a vertex's body is a byte string or null")
-    # Length and count are compared before and while the body is split, so that work is bounded by the header's word.
-    if len(body) != header.length:
+    header = decode_header(raw)
+    if body is not None and len(body) != header.length:
         raise VertexBody(f"the body has {len(body)} bytes, the header says {header.length}")
+    return header, body
+
+
+def split_body(header: VertexHeader, body: bytes) -> tuple[bytes, ...]:
+    """The records' bytes in a body, which is a CBOR sequence of deterministic items, checked against the header.
+
+    Takes up to half a second for a full body that somebody made to be slow: verify the header first.
+
+    Raises:
+        VertexBody: count, length or root do not fit the body.
+        CborMalformed and its kin: the body is no such sequence.
+    """
     try:
         records = cbor.split_sequence(body, items_max=header.count)
     except TooLarge:
         raise VertexBody(f"the body has more than the header's {header.count} records") from None
     check_body(header, records)
-    return Vertex(header, tuple(records))
+    return tuple(records)
 
 
 def encode_vertex(header_raw: bytes, body: Sequence[bytes] | None) -> bytes:

@@ -50,8 +50,10 @@ from drystone.records.vertex import (
     decode_header,
     decode_vertex,
     encode_vertex,
+    open_vertex,
     seal_vertex,
     signed_bytes,
+    split_body,
     vertex_id,
 )
 from drystone.trees import log
@@ -237,6 +239,21 @@ def test_a_body_may_hold_items_that_are_no_records_because_that_is_the_ledgers_t
     entries = [sha256(item).digest() for item in junk]
     raw = child((5, 2), (6, 5), (7, body_root(entries)))
     assert decode_vertex(encode_vertex(raw, junk)).body == junk
+
+
+def test_a_vertex_can_be_opened_and_verified_before_its_body_is_split() -> None:
+    read = vertex(records=RECORDS)
+    header, body = open_vertex(encode_vertex(read.raw, RECORDS))
+    check_vertex_signature(header, SECRET.public, LEDGER)
+    assert body == b"".join(RECORDS)
+    assert split_body(header, body) == RECORDS
+
+
+def test_opening_does_not_look_into_the_body() -> None:
+    raw = child((5, 1), (6, 2), (7, bytes(32)))
+    assert open_vertex(cbor.encode([raw, b"\xff\xff"]))[1] == b"\xff\xff"
+    with pytest.raises(VertexBody):
+        open_vertex(cbor.encode([raw, b"\xff"]))
 
 
 # --- form ------------------------------------------------------------------------------------------
