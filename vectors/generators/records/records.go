@@ -313,7 +313,6 @@ func badPayloads(s *spec, add func(name, code string, raw []byte)) {
 	say("call of six", "call-malformed", 60, call(append(good, 0)...))
 	say("call is a map", "call-malformed", 60, det(map[int]any{}))
 	say("call with a float", "cbor-unsupported", 60, call(ledger[:8], "token", "move", map[string]any{"v": 1.5}, 0))
-	say("call with large arguments", "too-large", 60, call(ledger[:8], "token", "move", map[string]any{"v": strings.Repeat("a", 32768)}, 0))
 	for n, payload := range [][]byte{sealed(map[int]any{1: 1, 3: 112, 4: make([]byte, 16)}, make([]byte, 12), make([]byte, 40)),
 		sealed(map[int]any{1: 3, 3: 16, 4: make([]byte, 16)}, make([]byte, 12), make([]byte, 40)),
 		sealed(map[int]any{1: 3, 3: 112, 4: make([]byte, 4)}, make([]byte, 12), make([]byte, 40)),
