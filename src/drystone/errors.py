@@ -7,6 +7,7 @@ invariant or disk: the process stops. The message says what was expected and wha
 `fix` says what an operator or integrator does about it. `docs/reference/errors.md` is generated from this file.
 """
 
+import re
 from typing import ClassVar
 
 
@@ -264,7 +265,7 @@ class StreamMalformed(Refused):
     """The bytes are not a stream's state."""
 
     code = "stream-malformed"
-    fix = "See docs/spec/stream.cddl; in a completeness proof, ask the ledger for the proof again."
+    fix = "See docs/spec/state.cddl; in a completeness proof, ask the ledger for the proof again."
 
 
 class StreamGaps(Refused):
@@ -359,6 +360,70 @@ class ContractUnknown(Refused):
 
     code = "contract-unknown"
     fix = "See docs/reference/calls.md for the calls that exist."
+
+
+class ContractSource(Refused):
+    """A contract's source breaks a rule of the guard; the message names file, line and rule."""
+
+    code = "contract-source"
+    fix = "Run `drystone contract check`; docs/concepts/contracts.md lists what is allowed."
+
+
+class ContractManifest(Refused):
+    """A contract's manifest is malformed, or promises what its source does not hold."""
+
+    code = "contract-manifest"
+    fix = "Run `drystone contract check`; docs/concepts/contracts.md describes the manifest."
+
+
+class ContractRefused(Refused):
+    """A contract refused by a rule of its own; the outcome's code is `<contract>.<its code>`."""
+
+    code = "contract-refused"
+    fix = "Look up the code in the contract's own documentation."
+
+    @classmethod
+    def of(cls, contract: str, code: str) -> "ContractRefused":
+        """Return the refusal of `contract` with its own code; a code that is none becomes `refused`."""
+        plain = code if re.fullmatch(r"[a-z][a-z0-9-]{0,47}", code) else "refused"
+        error = cls(f"{contract}.{plain}")
+        error.code = f"{contract}.{plain}"  # type: ignore[misc] - one class for all contracts' codes
+        return error
+
+
+class ContractFailed(Refused):
+    """A contract stopped with an error of its own program: a missing key, a division by zero."""
+
+    code = "contract-failed"
+    fix = "Run the call in `drystone contract test`; the trace names the line."
+
+
+class ContractSteps(Refused):
+    """A call or reading used more steps than its limit."""
+
+    code = "contract-steps"
+    fix = "Raise the call's limit, or make the contract do less at once."
+
+
+class ContractSize(Refused):
+    """A contract made a value, or all its values together, larger than allowed."""
+
+    code = "contract-size"
+    fix = "Keep values small: numbers below 2**256, texts and lists below 65,536."
+
+
+class ContractInactive(Refused):
+    """The contract is not deployed, or paused, terminated, archived or quarantined."""
+
+    code = "contract-inactive"
+    fix = "Look at the contract's state at /v1/contracts; its submitter can resume a paused one."
+
+
+class ContractCircle(Refused):
+    """A contract called itself through others, or calls nest too deep."""
+
+    code = "contract-circle"
+    fix = "Let contracts call in one direction only."
 
 
 class ArgumentsMalformed(Refused):

@@ -8,7 +8,7 @@ arrives late can be held against its neighbours. An epoch's numbers start at 0.
 Nothing here knows records, profiles or contracts: the caller gives the record's id and its register as an integer.
 The state of a stream lives in the ledger under its stream key, as the CBOR that `encode` writes.
 
-Source: RFC 2018 (the idea), docs/spec/stream.cddl.
+Source: RFC 2018 (the idea), docs/spec/state.cddl.
 """
 
 from bisect import bisect_right
