@@ -50,7 +50,7 @@ VERTEX_LINKS_MAX: Final = 8
 BLOCK_VERTICES_MAX: Final = 1_024
 """Vertices in one block (protocol)."""
 
-CALL_ARGUMENT_BYTES_MAX: Final = 32_768
+CALL_ARGUMENT_BYTES_MAX: Final = 57_344
 """Bytes of a call's encoded arguments (protocol)."""
 
 ENROL_MEMBERS_MAX: Final = 64
@@ -76,6 +76,45 @@ GENESIS_BYTES_MAX: Final = 4_194_304
 
 STATE_DEPTH_MAX: Final = 128
 """Levels of the state tree that a proof may have; two keys that share more bits are refused (protocol)."""
+
+CONTRACT_SOURCE_BYTES_MAX: Final = 49_152
+"""Bytes of a contract's source (protocol)."""
+
+CONTRACT_CALLS_MAX: Final = 64
+"""Calls a contract may have, and values a reading handler may be shown (protocol)."""
+
+READING_STEPS_MAX: Final = 10_000
+"""Steps one reading may take in a contract (protocol)."""
+
+READING_CELLS_MAX: Final = 65_536
+"""Characters and items that one reading may make in a contract, all together (protocol)."""
+
+CALL_STEPS_MAX: Final = 1_000_000
+"""Steps one call may take, and those it makes in turn (protocol)."""
+
+CALL_CELLS_MAX: Final = 4_194_304
+"""Characters and items that one call may make (protocol)."""
+
+CONTRACT_WRITES_MAX: Final = 1_000
+"""Values that one call may write (protocol)."""
+
+CONTRACT_VALUE_BYTES_MAX: Final = 16_384
+"""Bytes of one value that a contract keeps (protocol)."""
+
+CONTRACT_KEY_LENGTH_MAX: Final = 200
+"""Characters of a contract's key (protocol)."""
+
+CONTRACT_CALL_DEPTH_MAX: Final = 8
+"""Contracts that may call one another in a row (protocol)."""
+
+CONTRACTS_PENDING_MAX: Final = 64
+"""Versions deployed and waiting for their activation height (protocol)."""
+
+READINGS_CROSSING_MAX: Final = 256
+"""Readings that cross into a contract at once; the outcomes do not depend on it."""
+
+CONTRACTS_LOADED_MAX: Final = 64
+"""Compiled contracts kept in memory; the least used is compiled again when needed."""
 
 # --- a verifier's: what an offline check reads -----------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The one pipeline: `apply(view, block) -> Change`. Pure; everything that reaches the ledger goes through here.
 
 Order of a record's life in this file: its vertex is admitted, its sender's rights are looked up, its signature is
-checked unless it already was against this very key, its place in the stream is taken, its rule or call runs, its entry
-goes to the log. What is refused becomes an outcome with a code; of a refused record nothing else remains.
+checked unless it already was against this very key, its place in the stream is taken, its rule, contract or call runs,
+its entry goes to the log. What is refused becomes an outcome with a code; of a refused record nothing else remains.
 
 Five users call it: the executor, replay, `fsck`, contract tests, and a gateway's provisional view.
 Source: design sections 3.6, 3.7 and 4.
@@ -12,19 +12,12 @@ import hashlib
 from typing import NamedTuple, cast
 
 from drystone.contracts.rules import RULES, Event, ReadingContext
-from drystone.errors import (
-    ContractUnknown,
-    InvariantBroken,
-    MemberSuspended,
-    Refused,
-    RoleMissing,
-    VertexFork,
-    VertexPlace,
-)
+from drystone.errors import ContractUnknown, InvariantBroken, Refused
 from drystone.formats import cose
-from drystone.ledger import governance, keyspace, registry, rows
+from drystone.ledger import deployment, governance, readings, registry
+from drystone.ledger.admission import admit_vertex
 from drystone.ledger.arguments import Arguments
-from drystone.ledger.calls import Call, Function
+from drystone.ledger.calls import Call, CallResult, Function
 from drystone.ledger.change import (
     ACCEPTED,
     ALREADY,
@@ -43,87 +36,23 @@ from drystone.ledger.genesis import (
     genesis_writes,
     validators_hash,
 )
-from drystone.ledger.rights import Rights, check_rights, check_sender, find_rights
-from drystone.ledger.view import Overlay, View
+from drystone.ledger.host import ContractHost, Transaction, run_call
+from drystone.ledger.rights import Rights, Sender, check_rights
+from drystone.ledger.rows import ATTESTED, GOVERNOR, Due, Member
+from drystone.ledger.view import View
+from drystone.ledger.work import Memory, Work
+from drystone.limits import CALL_STEPS_MAX
 from drystone.records import stream
 from drystone.records.payload import CallValues, Reading
 from drystone.records.record import Record, Verified, check_signature
-from drystone.records.vertex import check_vertex_signature, vertex_id
 from drystone.trees import log
 
 FUNCTIONS: dict[str, dict[str, Function]] = {
-    "registry": registry.FUNCTIONS,
+    "contracts": deployment.FUNCTIONS,
     "governance": governance.FUNCTIONS,
+    "registry": registry.FUNCTIONS,
 }
-"""What a call may name today. Deployed contracts (keyspace 7) will be asked where this table ends."""
-
-STREAMS_REMEMBERED_MAX = 131_072
-RIGHTS_REMEMBERED_MAX = 131_072
-
-_SenderKey = tuple[str, str, bytes, str | None]
-
-
-class Memory:
-    """What one executor remembers between blocks to spare lookups; never a source of truth.
-
-    Rights are forgotten as soon as any registry row changes. A remembered stream counts only while the state holds the
-    very bytes it was encoded to. With an empty memory every result is the same (tested).
-    """
-
-    def __init__(self) -> None:
-        self.rights: dict[_SenderKey, Rights] = {}
-        self.streams: dict[bytes, tuple[bytes, stream.Stream]] = {}
-
-    def trim(self) -> None:
-        """Keep the bounds; called once a block."""
-        if len(self.rights) > RIGHTS_REMEMBERED_MAX:
-            self.rights.clear()
-        if len(self.streams) > STREAMS_REMEMBERED_MAX:
-            self.streams.clear()
-
-
-class _Run:
-    """One block's work in hand: the overlay, the entries so far, and streams not yet encoded."""
-
-    def __init__(self, view: View, memory: Memory) -> None:
-        self.ledger = view.ledger
-        self.overlay = Overlay(view)
-        self.memory = memory
-        self.leaves: list[bytes] = []
-        self.outcomes: list[Outcome] = []
-        self.touched: dict[bytes, stream.Stream] = {}
-
-    def rights(self, record: Record) -> Rights:
-        sender = (record.iss, record.sub, record.kid, record.device)
-        found = self.memory.rights.get(sender)
-        if found is None:
-            found = self.memory.rights[sender] = find_rights(self.overlay, record)
-        return found
-
-    def stream(self, key: bytes) -> stream.Stream:
-        current = self.touched.get(key)
-        if current is not None:
-            return current
-        value = self.overlay.get(key)
-        if value is None:
-            return stream.EMPTY
-        remembered = self.memory.streams.get(key)
-        if remembered is not None and remembered[0] == value:
-            return remembered[1]
-        return stream.decode(value)
-
-    def merge(self, writes: dict[bytes, bytes | None]) -> None:
-        self.overlay.merge(writes)
-        if any(keyspace.space_of(key) in keyspace.REGISTRY for key in writes):
-            self.memory.rights.clear()
-
-    def writes(self) -> dict[bytes, bytes | None]:
-        streams = self.memory.streams
-        for key, current in self.touched.items():
-            value = stream.encode(current)
-            streams[key] = (value, current)
-            self.overlay.put(key, value)
-        return dict(sorted(self.overlay.writes.items()))
+"""The ledger's own calls; every other name is a deployed contract's."""
 
 
 def apply(view: View, block: Block, memory: Memory | None = None) -> Change:
@@ -139,18 +68,20 @@ def apply(view: View, block: Block, memory: Memory | None = None) -> Change:
     if not block.vertices:
         raise InvariantBroken("an empty block appends nothing and is not applied")
     memory = memory if memory is not None else Memory()
-    run = _Run(view, memory)
+    work = Work(view, memory, height=block.height, time_ms=block.time_ms)
+    _start_due_versions(work)
     for index, vertex in enumerate(block.vertices):
         try:
-            _admit_vertex(run, vertex)
+            admit_vertex(work.overlay, vertex, work.ledger)
         except Refused as error:
-            run.outcomes.append(Outcome(index, None, error.code, 0, ()))
+            work.settle(work.open_slot(), Outcome(index, None, error.code, 0, ()))
             continue
         for position, item in enumerate(vertex.records):
-            run.outcomes.append(_apply_record(run, index, position, item))
-    writes = run.writes()
+            _take_record(work, vertex, index, position, item)
+        _run_gathered(work, vertex, index)
+    writes = work.writes()
     memory.trim()
-    outcomes = tuple(run.outcomes)
+    outcomes = work.outcomes()
     entry = BlockEntry(
         height=block.height,
         time_ms=block.time_ms,
@@ -160,91 +91,91 @@ def apply(view: View, block: Block, memory: Memory | None = None) -> Change:
         protocol=block.protocol,
     )
     return close_block(
-        entry=entry, before=view.log, leaves=run.leaves, writes=writes, outcomes=outcomes
+        entry=entry, before=view.log, leaves=work.leaves(), writes=writes, outcomes=outcomes
     )
 
 
-def _admit_vertex(run: _Run, vertex: OrderedVertex) -> None:
-    """Check the author's rights, signature and chain, and make the vertex its author's head."""
-    header = vertex.header
-    sender = check_sender(run.overlay, iss=header.iss, sub=header.sub, kid=header.kid)
-    if rows.GATEWAY not in sender.member.roles:
-        raise RoleMissing(f"{header.iss}/{header.sub} is no gateway")
-    if header.epoch < sender.member.vertex_epoch_min:
-        raise MemberSuspended(f"vertex epoch {header.epoch} is suspended")
-    if vertex.author_key != sender.cose_key:
-        check_vertex_signature(header, sender.key, run.ledger)
-    own_id = vertex_id(header, run.ledger)
-    key = keyspace.head(header.iss, header.sub)
-    value = run.overlay.get(key)
-    _check_chain(vertex, own_id, rows.decode_author_head(value) if value is not None else None)
-    head = rows.AuthorHead(header.epoch, header.seq, own_id)
-    run.overlay.put(key, head.encode())
-
-
-def _check_chain(vertex: OrderedVertex, own_id: bytes, head: rows.AuthorHead | None) -> None:
-    """Only the self-parent is a precondition; witness links may dangle."""
-    header = vertex.header
-    place = (header.epoch, header.seq)
-    if head is None:
-        if header.parent is not None or header.seq != 0:
-            raise VertexPlace("an author's first vertex has sequence 0 and no parent")
-        return
-    if place == (head.epoch, head.seq) and own_id != head.vertex:
-        raise VertexFork(f"{header.iss}/{header.sub} has another vertex at {place}")
-    if place <= (head.epoch, head.seq):
-        raise VertexPlace(f"place {place} is taken, the author is at {head.epoch}, {head.seq}")
-    if header.epoch == head.epoch:
-        if header.seq != head.seq + 1 or header.parent != head.vertex:
-            raise VertexPlace(f"place {place} does not continue {head.epoch}, {head.seq}")
-    elif header.seq != 0 or (header.parent != head.vertex and head.vertex not in header.links):
-        raise VertexPlace("a new epoch starts at sequence 0 and cites the last head")
-
-
-def _apply_record(
-    run: _Run, index: int, position: int, item: Verified | Record | Unreadable
-) -> Outcome:
+def _take_record(
+    work: Work,
+    vertex: OrderedVertex,
+    index: int,
+    position: int,
+    item: Verified | Record | Unreadable,
+) -> None:
+    """Settle one record's outcome, or gather it for its contract."""
+    slot = work.open_slot()
     try:
         if isinstance(item, Unreadable):
-            return Outcome(index, position, item.code, 0, ())
-        record, verified_key = (
-            (item.record, item.key) if isinstance(item, Verified) else (item, None)
-        )
-        rights = run.rights(record)
-        if verified_key != rights.sender.cose_key:
+            work.settle(slot, Outcome(index, position, item.code, 0, ()))
+            return
+        record, verified = (item.record, item.key) if isinstance(item, Verified) else (item, None)
+        is_call = record.content_type == cose.CBOR
+        if work.gathered_streams and is_call:
+            # A call may change what the readings before it run under: they go first.
+            _run_gathered(work, vertex, index)
+        rights = work.rights(record)
+        if verified != rights.sender.cose_key:
             check_signature(record, rights.sender.key)
-        register = check_rights(record, rights, run.ledger)
+        register = check_rights(record, rights, work.ledger)
+        if rights.stream_key in work.gathered_streams:
+            _run_gathered(work, vertex, index)
         placement = stream.place(
-            run.stream(rights.stream_key),
+            work.stream_at(rights.stream_key),
             epoch=record.epoch,
             seq=record.seq,
             record_id=record.id,
             register=register,
         )
         if placement.kind == ALREADY:
-            return Outcome(index, position, ALREADY, 0, ())
-        if record.content_type == cose.CBOR:
-            events, steps = _call(run, rights, record), 0
+            work.settle(slot, Outcome(index, position, ALREADY, 0, ()))
+            return
+        if is_call:
+            events, steps = _call(work, rights, record)
         else:
-            events, steps = _reading(rights, record, placement, register)
+            profile = rights.profile
+            rule = profile.rule if profile is not None else ""
+            if rule not in RULES:
+                _gather(
+                    work,
+                    rule,
+                    readings.Gathered(
+                        slot,
+                        position,
+                        record,
+                        rights,
+                        placement,
+                        register,
+                        readings.data_key_of(rule, record),
+                    ),
+                )
+                return
+            events, steps = _built_in(rule, record, placement, register)
     except Refused as error:
-        return Outcome(index, position, error.code, 0, ())
-    run.touched[rights.stream_key] = placement.stream
-    run.leaves.append(log.leaf_hash(record.entry))
+        work.settle(slot, Outcome(index, position, error.code, 0, ()))
+        return
+    _accept(
+        work, slot, Outcome(index, position, ACCEPTED, steps, events), record, rights, placement
+    )
+
+
+def _accept(
+    work: Work,
+    slot: int,
+    outcome: Outcome,
+    record: Record,
+    rights: Rights,
+    placement: stream.Placement,
+) -> None:
+    """Move the stream on and give the record its log leaf."""
+    work.put_stream(rights.stream_key, placement.stream)
     if placement.kind != "next":
-        events = (_stream_event(record, placement), *events)
-    return Outcome(index, position, ACCEPTED, steps, events)
+        outcome = outcome._replace(events=(_stream_event(record, placement), *outcome.events))
+    work.settle(slot, outcome, log.leaf_hash(record.entry))
 
 
-def _reading(
-    rights: Rights, record: Record, placement: stream.Placement, register: int | None
+def _built_in(
+    rule: str, record: Record, placement: stream.Placement, register: int | None
 ) -> tuple[tuple[Event, ...], int]:
-    profile = rights.profile
-    rule = RULES.get(profile.rule) if profile is not None else None
-    if rule is None:
-        raise ContractUnknown(
-            f"the profile's rule {profile.rule if profile else None!r} is unknown"
-        )
     context = ReadingContext(
         record.iss,
         record.device or record.sub,
@@ -253,18 +184,108 @@ def _reading(
         register,
         placement.kind,
     )
-    return rule(context, cast("tuple[Reading, ...]", record.content))
+    return RULES[rule](context, cast("tuple[Reading, ...]", record.content))
 
 
-def _call(run: _Run, rights: Rights, record: Record) -> tuple[Event, ...]:
-    _, contract, function, args, _ = cast("CallValues", record.content)
-    found = FUNCTIONS.get(contract, {}).get(function)
-    if found is None:
-        raise ContractUnknown(f"no {contract}.{function}")
-    call = Call(run.overlay, rights.sender, run.ledger, record.id)
-    result = found(call, Arguments(args, f"{contract}.{function}"))
-    run.merge(result.writes)
-    return result.events
+def _gather(work: Work, contract: str, item: readings.Gathered) -> None:
+    """Put a reading aside for its contract. Raises ContractUnknown, ContractInactive."""
+    work.program(contract)
+    work.gathered.setdefault(contract, []).append(item)
+    work.gathered_streams.add(item.rights.stream_key)
+
+
+def _run_gathered(work: Work, vertex: OrderedVertex, index: int) -> None:
+    """Run what was gathered, contract by contract, and settle it."""
+    gathered, work.gathered = work.gathered, {}
+    work.gathered_streams.clear()
+    for contract, items in gathered.items():
+        handled = readings.run(
+            work.program(contract),
+            items,
+            overlay=work.overlay,
+            author=(vertex.header.iss, vertex.header.sub),
+            height=work.height,
+            time_ms=work.time_ms,
+        )
+        for one in handled:
+            item = one.item
+            if one.error is not None:
+                refused = Outcome(index, item.position, one.error.code, one.steps, ())
+                work.settle(item.slot, refused)
+                continue
+            if one.value is not None:
+                work.overlay.put(item.data_key, one.value)
+            events = tuple(Event(contract, name, data) for name, data in one.events)
+            outcome = Outcome(index, item.position, ACCEPTED, one.steps, events)
+            _accept(work, item.slot, outcome, item.record, item.rights, item.placement)
+
+
+def _call(work: Work, rights: Rights, record: Record) -> tuple[tuple[Event, ...], int]:
+    _, contract, function, args, limit = cast("CallValues", record.content)
+    call = Call(work.overlay, rights.sender, work.ledger, record.id, work.height, work.time_ms)
+    own = FUNCTIONS.get(contract)
+    if own is not None:
+        if function not in own:
+            raise ContractUnknown(f"no {contract}.{function}")
+        result = own[function](call, Arguments(args, f"{contract}.{function}"))
+        steps = 0
+    else:
+        transaction = Transaction(work.overlay)
+        done = run_call(
+            deployment.Deployed(contract, work.program(contract)),
+            function,
+            args,
+            call=call,
+            transaction=transaction,
+            limit=min(limit or CALL_STEPS_MAX, CALL_STEPS_MAX),
+        )
+        result = CallResult(transaction.overlay.writes, tuple(transaction.events))
+        steps = done.steps
+    work.merge(result.writes)
+    return result.events, steps
+
+
+def _start_due_versions(work: Work) -> None:
+    """Let the contract versions whose height has come run, and migrate their values; say so in an outcome."""
+    waiting = deployment.due(work.overlay)
+    ready = [one for one in waiting if one.height <= work.height]
+    if not ready:
+        return
+    events: list[Event] = []
+    steps = 0
+    for one in ready:
+        try:
+            result, spent = _start_version(work, one)
+        except Refused as error:
+            events.append(deployment.migration_failed(one, error))
+            continue
+        work.merge(result.writes)
+        events += result.events
+        steps += spent
+    work.merge(deployment.still_due(tuple(one for one in waiting if one not in ready)))
+    work.settle(work.open_slot(), Outcome(0, None, ACCEPTED, steps, tuple(events)))
+
+
+def _start_version(work: Work, one: Due) -> tuple[CallResult, int]:
+    writes, program = deployment.activate(work.overlay, one)
+    event = deployment.started(one)
+    if program is None:
+        return CallResult(writes, (event,) if writes else ()), 0
+    manifest = program.package.manifest
+    nobody = Member(0, (GOVERNOR, ATTESTED), None, b"", 0, 0)
+    ledger_itself = Sender("", "", nobody, deployment.NO_KEY, b"")
+    call = Call(work.overlay, ledger_itself, work.ledger, bytes(32), work.height, work.time_ms)
+    transaction = Transaction(work.overlay)
+    done = program.call(
+        manifest.migrate or "",
+        ctx={"height": work.height, "time_ms": work.time_ms},
+        args={"version": deployment.running_version(work.overlay, one.name)},
+        limit=CALL_STEPS_MAX,
+        host=ContractHost(manifest.name, call, transaction, ()),
+    )
+    return CallResult(
+        {**writes, **transaction.overlay.writes}, (event, *transaction.events)
+    ), done.steps
 
 
 def _stream_event(record: Record, placement: stream.Placement) -> Event:

@@ -5,7 +5,7 @@ Values that cross into a call are int, str, bool, list and dict with str keys; b
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from drystone.errors import ArgumentsMalformed
 
@@ -48,6 +48,25 @@ class Arguments:
         if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX:
             raise self._refuse(name, f"a text of 1 to {TEXT_LENGTH_MAX} characters")
         return value
+
+    def raw_text(self, name: str) -> str:
+        """Take a text of any length; the call's own size bounds it."""
+        value = self._take(name)
+        if not isinstance(value, str):
+            raise self._refuse(name, "a text")
+        return value
+
+    def of_kind(self, name: str, kind: str) -> Any:
+        """Take an argument of a contract's call: `bool`, `hex`, `id`, `int`, `list`, `map` or `text`."""
+        if kind == "id":
+            return self.identifier(name)
+        if kind == "hex":
+            return self.octets(name).hex()
+        value = self._take(name)
+        expected = {"bool": bool, "int": int, "list": list, "map": dict, "text": str}[kind]
+        if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
+            raise self._refuse(name, f"a {kind}")
+        return cast("Any", value)
 
     def integer(self, name: str, *, low: int, high: int) -> int:
         """Take an integer within bounds, both included."""

@@ -17,10 +17,11 @@ from drystone.formats import cbor
 from drystone.ledger import keyspace, rows
 from drystone.ledger.arguments import Arguments
 from drystone.ledger.calls import Call, CallResult, Function
+from drystone.ledger.deployment import quarantine
 from drystone.limits import ORGANISATIONS_MAX
 from drystone.records.enrolment import check_enrolment
 
-KINDS = frozenset({"admit", "revoke", "reinstate", "threshold"})
+KINDS = frozenset({"admit", "quarantine", "reinstate", "revoke", "threshold"})
 PROPOSAL_ID_BYTES = 16
 
 Writes = dict[bytes, bytes | None]
@@ -30,7 +31,7 @@ def propose(call: Call, args: Arguments) -> CallResult:
     """Open a proposal and approve it at once; its id is the first 16 bytes of the record id, as hex.
 
     `kind` and its arguments: `admit` (`organisation`, `name`, `sub`, `proof` of its first governor), `revoke` and
-    `reinstate` (`organisation`), `threshold` (`approvals`). Needs the governor's role.
+    `reinstate` (`organisation`), `threshold` (`approvals`), `quarantine` (`contract`). Needs the governor's role.
     """
     call.demand(rows.GOVERNOR)
     kind = args.choice("kind", KINDS)
@@ -61,6 +62,8 @@ def approve(call: Call, args: Arguments) -> CallResult:
 def _read_details(call: Call, kind: str, args: Arguments) -> dict[str, Any]:
     if kind == "threshold":
         return {"approvals": args.integer("approvals", low=1, high=ORGANISATIONS_MAX)}
+    if kind == "quarantine":
+        return {"contract": args.identifier("contract")}
     iss = args.identifier("organisation")
     known = call.view.get(keyspace.organisation(iss)) is not None
     if kind != "admit":
@@ -79,29 +82,13 @@ def _settle(call: Call, proposal_id: bytes, proposal: rows.Proposal) -> CallResu
     events = [Event("governance", "approved", data)]
     writes: Writes = {}
     # A higher threshold must be reached by its own approvals: nobody can set one that cannot be met.
-    needed = max(_threshold(call), proposal.args.get("approvals", 0))
-    if _counting(call, proposal) >= needed:
+    needed = max(call.threshold(), proposal.args.get("approvals", 0))
+    if call.counting(proposal.approvals) >= needed:
         writes, event = EFFECTS[proposal.kind](call, proposal.args)
         events.append(event)
         proposal = proposal._replace(status="done")
     writes[keyspace.proposal(proposal_id)] = proposal.encode()
     return CallResult(writes, tuple(events))
-
-
-def _counting(call: Call, proposal: rows.Proposal) -> int:
-    return sum(
-        rows.decode_organisation(value).status == rows.ACTIVE
-        for iss in proposal.approvals
-        if (value := call.view.get(keyspace.organisation(iss))) is not None
-    )
-
-
-def _threshold(call: Call) -> int:
-    value = call.view.get(keyspace.threshold())
-    approvals = cbor.decode(value) if value is not None else 1
-    if not isinstance(approvals, int):
-        raise GovernanceRule("the threshold is no number")
-    return approvals
 
 
 def _admit(call: Call, details: dict[str, Any]) -> tuple[Writes, Event]:
@@ -149,7 +136,12 @@ def _set_threshold(call: Call, details: dict[str, Any]) -> tuple[Writes, Event]:
     return {keyspace.threshold(): cbor.encode(approvals)}, Event("governance", "threshold", data)
 
 
+def _quarantine(call: Call, details: dict[str, Any]) -> tuple[Writes, Event]:
+    return quarantine(call.view, details["contract"])
+
+
 EFFECTS = {
+    "quarantine": _quarantine,
     "admit": _admit,
     "revoke": _revoke,
     "reinstate": _reinstate,

@@ -13,8 +13,8 @@ CBOR, never empty (`rows.py`).
 | 4 stream | iss, sub (, device) | `Stream` (records/stream.py) |
 | 5 profile | iss, name | `Profile` |
 | 6 author's head | iss, sub | `AuthorHead` |
-| 7 contract | name | package and status (next stone) |
-| 8 contract data | name, key | what a contract keeps (next stone) |
+| 7 contract | name | `ContractRow`; (name, version): `VersionRow`; (name, version, "package"): its bytes; (): due |
+| 8 contract data | name, path parts | what a contract keeps, any CBOR value |
 | 9 governance | name (, proposal) | threshold, `Proposal` |
 | 10 group | id | members of a shared secret (later stone) |
 | 11 evidence | iss, sub, kind, epoch | the two record or vertex ids of a fork |
@@ -37,7 +37,7 @@ GOVERNANCE = 9
 GROUP = 10
 EVIDENCE = 11
 
-REGISTRY = frozenset({META, ORGANISATION, MEMBER, KEY, PROFILE})
+REGISTRY = frozenset({META, ORGANISATION, MEMBER, KEY, PROFILE, CONTRACT})
 """Spaces whose change can change what a sender may do; writing one empties every cache of rights."""
 
 Part = int | str | bytes
@@ -102,3 +102,38 @@ def proposal(proposal_id: bytes) -> bytes:
 def evidence(iss: str, sub: str, kind: str, epoch: int) -> bytes:
     """Return the key of stored fork evidence; `kind` is `record` or `vertex`."""
     return key(EVIDENCE, iss, sub, kind, epoch)
+
+
+def contract(name: str) -> bytes:
+    """Return the key of a contract's status."""
+    return key(CONTRACT, name)
+
+
+def contract_version(name: str, version: int) -> bytes:
+    """Return the key of one version of a contract."""
+    return key(CONTRACT, name, version)
+
+
+def contract_package(name: str, version: int) -> bytes:
+    """Return the key of a version's package bytes."""
+    return key(CONTRACT, name, version, "package")
+
+
+def contracts_due() -> bytes:
+    """Return the key of the list of versions that wait for their activation height."""
+    return key(CONTRACT, 0)
+
+
+def contract_data(name: str, path: str) -> bytes:
+    """Return the key of one value that a contract keeps; each part of the path is a part of the key."""
+    return key(CONTRACT_DATA, name, *path.split("/"))
+
+
+def data_path(state_key: bytes) -> str:
+    """Return the path of a value that a contract keeps, from its state key."""
+    parts: list[str] = []
+    at = 1
+    while at < len(state_key):
+        part, at = cbor.decode_prefix(state_key, at)
+        parts.append(str(part))
+    return "/".join(parts[1:])

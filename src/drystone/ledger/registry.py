@@ -5,6 +5,8 @@ acts inside the sender's organisation, except `fork`: evidence convicts whoever 
 never reused, so that (iss, sub, kid) names one key for ever.
 """
 
+import re
+
 from drystone.contracts.rules import RULES, Event
 from drystone.errors import (
     AlreadyExists,
@@ -19,6 +21,7 @@ from drystone.formats import senml
 from drystone.ledger import keyspace, rows
 from drystone.ledger.arguments import Arguments
 from drystone.ledger.calls import Call, CallResult, Function
+from drystone.ledger.deployment import find_program
 from drystone.ledger.forks import fork
 from drystone.limits import (
     ENROL_MEMBERS_MAX,
@@ -30,6 +33,8 @@ from drystone.records.enrolment import check_enrolment
 GOVERNORS_GRANT = frozenset({rows.ENROLLER, rows.GOVERNOR, rows.VALIDATOR})
 """Roles that only a governor of the organisation may give."""
 ROLES_MAX = 8
+ROLE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""The ledger knows the roles of `rows.py`; contracts ask for others by name."""
 
 
 def enrol(call: Call, args: Arguments) -> CallResult:
@@ -72,8 +77,8 @@ def enrol(call: Call, args: Arguments) -> CallResult:
 def _roles(args: Arguments) -> tuple[str, ...]:
     names = args.items("roles", most=ROLES_MAX)
     for name in names:
-        if not isinstance(name, str) or name not in rows.ROLES:
-            raise ArgumentsMalformed(f"roles: {name!r} is none of {sorted(rows.ROLES)}")
+        if not isinstance(name, str) or not ROLE.fullmatch(name) or name == rows.ATTESTED:
+            raise ArgumentsMalformed(f"roles: {name!r} is no role a member can have")
     if len(set(names)) != len(names):
         raise ArgumentsMalformed("roles: one stands twice")
     return tuple(sorted(names))
@@ -171,9 +176,13 @@ def profile(call: Call, args: Arguments) -> CallResult:
     name = args.identifier("name")
     listed = args.items("measurements", most=PROFILE_MEASUREMENTS_MAX)
     register = _register(args) if args.has("register") else None
-    rule = args.choice("rule", frozenset(RULES)) if args.has("rule") else "accept"
+    rule = args.identifier("rule") if args.has("rule") else "accept"
     visibility = args.text("visibility") if args.has("visibility") else "open"
     args.finish()
+    if rule not in RULES:
+        handler = find_program(call.view, rule).program.package.manifest.reading
+        if handler is None:
+            raise ProfileMismatch(f"contract {rule!r} handles no readings")
     if visibility != "open":
         raise ProfileMismatch(f"visibility {visibility!r}: sealed profiles come with groups")
     measurements: list[tuple[str, str | None]] = []

@@ -135,6 +135,44 @@ class Proposal(NamedTuple):
         )
 
 
+class ContractRow(NamedTuple):
+    """A contract: which version runs (0: none yet), its status, the organisation that submitted it first."""
+
+    version: int
+    status: str
+    owner: str
+
+    def encode(self) -> bytes:
+        """Return the state value."""
+        return cbor.encode(list(self))
+
+
+class VersionRow(NamedTuple):
+    """One version: hash of its package, who approved it, `submitted`, `deployed` or `replaced`, from which height."""
+
+    hash: bytes
+    approvals: tuple[str, ...]
+    status: str
+    height: int
+
+    def encode(self) -> bytes:
+        """Return the state value; approvals are sorted."""
+        return cbor.encode([self.hash, sorted(self.approvals), self.status, self.height])
+
+
+class Due(NamedTuple):
+    """A version that starts at a height."""
+
+    height: int
+    name: str
+    version: int
+
+
+def encode_due(waiting: tuple[Due, ...]) -> bytes:
+    """Return the state value of all versions that wait, by height and name."""
+    return cbor.encode([list(due) for due in sorted(waiting)])
+
+
 def encode_evidence(ids: list[bytes]) -> bytes:
     """Return the state value of fork evidence: both ids, sorted."""
     return cbor.encode(sorted(ids))
@@ -177,4 +215,7 @@ decode_member = _decoder(_build_member)
 decode_key_row = _decoder(lambda value: KeyRow(*value))
 decode_profile = _decoder(_build_profile)
 decode_author_head = _decoder(lambda value: AuthorHead(*value))
+decode_contract_row = _decoder(lambda value: ContractRow(*value))
+decode_version_row = _decoder(lambda value: VersionRow(value[0], tuple(value[1]), *value[2:]))
+decode_due = _decoder(lambda value: tuple(Due(*item) for item in value))
 decode_proposal = _decoder(_build_proposal)

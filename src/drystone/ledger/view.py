@@ -5,6 +5,7 @@ provisional views). `Overlay` is the only way the pipeline collects writes: it n
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Protocol
 
 from drystone.trees.log import Edge
@@ -49,10 +50,30 @@ class Reader(Protocol):
         ...
 
 
+class Lister(Reader, Protocol):
+    """A reader that can also be listed by prefix."""
+
+    def listed(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return the first `limit` pairs whose key starts with `prefix`, sorted by key."""
+        ...
+
+
+class Listed:
+    """A view as a `Lister`: the pipeline lists through overlays, the view itself scans."""
+
+    def __init__(self, view: View) -> None:
+        self.get = view.get
+        self._scan = view.scan
+
+    def listed(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return the first `limit` pairs whose key starts with `prefix`, sorted by key."""
+        return list(islice(self._scan(prefix), limit))
+
+
 class Overlay:
     """Writes collected over a view; reading sees them, the view below does not."""
 
-    def __init__(self, below: Reader) -> None:
+    def __init__(self, below: Lister) -> None:
         self._below = below
         self.writes: dict[bytes, bytes | None] = {}
 
@@ -65,6 +86,12 @@ class Overlay:
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set `key` to `value`; None deletes. The caller encoded the value."""
         self.writes[key] = value
+
+    def listed(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return the first `limit` pairs whose key starts with `prefix`, newest values, sorted by key."""
+        own = {key: value for key, value in self.writes.items() if key.startswith(prefix)}
+        found = dict(self._below.listed(prefix, limit + len(own))) | own
+        return [(key, value) for key, value in sorted(found.items()) if value is not None][:limit]
 
     def merge(self, writes: Mapping[bytes, bytes | None]) -> None:
         """Take over the writes of one finished record; called only when the record succeeded."""

@@ -415,8 +415,8 @@ def test_ordered_reads_what_seal_wrote(world: World, meter: Actor) -> None:
 def test_memory_keeps_its_bounds(
     world: World, meter: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drystone.ledger.apply.RIGHTS_REMEMBERED_MAX", 0)
-    monkeypatch.setattr("drystone.ledger.apply.STREAMS_REMEMBERED_MAX", 0)
+    monkeypatch.setattr("drystone.ledger.work.RIGHTS_REMEMBERED_MAX", 0)
+    monkeypatch.setattr("drystone.ledger.work.STREAMS_REMEMBERED_MAX", 0)
     world.step([world.reading(meter, 1)])
     assert not world.memory.rights
     assert not world.memory.streams

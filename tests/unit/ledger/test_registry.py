@@ -116,7 +116,7 @@ class TestEnrol:
             {"members": [{"sub": "-bad", "proof": "00"}]},
             {"members": [{"sub": "m-9", "proof": "xyz"}]},
             {"members": [{"sub": "m-9", "proof": "00", "extra": 1}]},
-            {"members": [{"sub": "m-9", "proof": "00", "roles": ["king"]}]},
+            {"members": [{"sub": "m-9", "proof": "00", "roles": ["King"]}]},
             {"members": [{"sub": "m-9", "proof": "00", "roles": ["device", "device"]}]},
             {"members": [{"sub": "m-9", "proof": "00"}], "extra": 1},
             {"members": [{"sub": f"m-{n}", "proof": "00"} for n in range(65)]},
@@ -278,7 +278,8 @@ class TestProfile:
         ("change", "code"),
         [
             ({"visibility": "sealed"}, "profile-mismatch"),
-            ({"rule": "metering"}, "arguments-malformed"),
+            ({"rule": "metering"}, "contract-unknown"),
+            ({"rule": "-"}, "arguments-malformed"),
             ({"measurements": [{"name": "e", "unit": "furlong"}]}, "arguments-malformed"),
             ({"measurements": []}, "arguments-malformed"),
             ({"register": {"name": "other", "exponent": 0}}, "arguments-malformed"),

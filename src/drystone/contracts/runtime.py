@@ -1,0 +1,240 @@
+"""The runtime: a package compiled once, then called with values and answered with values.
+
+Two kinds of entry. `readings` takes many readings in one crossing, because a crossing costs more than a reading; each
+has a meter of its own, and when one fails they are run one by one, with the same outcomes. `call` runs one function
+with the host's functions behind it. The interpreter (starlark-pyo3, its version pinned by the protocol) never decides
+a code: it stops because a helper asked, or the code is `contract-failed`.
+
+Place in a record's life: inside `apply`. Source: design section 5, ADR 15.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+import starlark
+
+from drystone.contracts.package import Package, decode_package
+from drystone.contracts.prelude import PRELUDE
+from drystone.contracts.splice import entry_costs, splice
+from drystone.errors import ContractFailed, ContractRefused, ContractSize, ContractSteps, Refused
+from drystone.limits import (
+    CALL_CELLS_MAX,
+    CONTRACTS_LOADED_MAX,
+    READING_CELLS_MAX,
+    READINGS_CROSSING_MAX,
+)
+
+CALL_STACK_MAX: Final = 200
+TICKS_MAX: Final = 100_000
+"""The interpreter's own count of thousand steps: an alarm far above what any meter allows."""
+
+_ENTRIES: Final = """
+def entry_readings(text, limit, cells):
+    out = []
+    for ctx, old, record in json.decode(text):
+        m = [limit, cells]
+        result = _reading_result(m, READING(_t(m, COST), ctx, old, record))
+        out.append([result, limit - m[0]])
+    return json.encode(out)
+"""
+_CALL_ENTRY: Final = """
+def entry_call_NAME(text, limit, cells):
+    m = [limit, cells]
+    ctx, args = json.decode(text)
+    value = NAME(_t(m, COST), ctx = ctx, **args)
+    if value != None:
+        _walk_8(m, value)
+    return json.encode([value, limit - m[0]])
+"""
+
+
+class Host(Protocol):
+    """What a running call may ask for; keys and codes are the contract's own, texts are JSON."""
+
+    def get(self, key: str) -> str | None:
+        """Return the value under `key` as JSON, or None."""
+        ...
+
+    def put(self, key: str, text: str) -> None:
+        """Set the value under `key`."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove `key`."""
+        ...
+
+    def scan(self, prefix: str, limit: int) -> str:
+        """Return a JSON list of [key, value] under `prefix`, sorted, at most `limit`."""
+        ...
+
+    def emit(self, name: str, text: str) -> None:
+        """Emit an event."""
+        ...
+
+    def call(self, contract: str, function: str, text: str, limit: int) -> str:
+        """Call an exported function of another contract; return JSON of [value, steps]."""
+        ...
+
+
+class ReadingDone(NamedTuple):
+    """What a handler decided: the value to keep (None: as it was), its events as (name, data), its steps."""
+
+    value: Any
+    events: tuple[tuple[str, Any], ...]
+    steps: int
+
+
+class ReadingRefused(NamedTuple):
+    """Why a handler did not take a reading."""
+
+    error: Refused
+    steps: int
+
+
+class CallDone(NamedTuple):
+    """What a call returned, and its steps."""
+
+    value: Any
+    steps: int
+
+
+Reading = tuple[dict[str, Any], Any, list[dict[str, Any]]]
+"""Context, the device's own value, the record's measurements."""
+
+
+class Program:
+    """A compiled package. Not safe for two threads: one executor runs one block."""
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self._name = package.manifest.name
+        self._host: Host | None = None
+        self._stopped: Refused | None = None
+        self._ticks = 0
+        self._module: starlark.FrozenModule = self._compile()
+
+    def _compile(self) -> starlark.FrozenModule:
+        manifest = self.package.manifest
+        costs = entry_costs(self.package.checked)
+        entries = ""
+        if manifest.reading is not None:
+            name = manifest.reading.function
+            entries += _ENTRIES.replace("READING", name).replace("COST", str(costs[name]))
+        for name in [*manifest.calls, *([manifest.migrate] if manifest.migrate else [])]:
+            entries += _CALL_ENTRY.replace("NAME", name).replace("COST", str(costs[name]))
+        module = starlark.Module()
+        for word in ("get", "put", "delete", "scan", "emit", "call"):
+            module.add_callable(f"_host_{word}", self._asker(word))
+        module.add_callable("_host_fail", self._fail)
+        module.add_callable("_host_stop", self._stop)
+        json_library = starlark.Globals.extended_by([starlark.LibraryExtension.Json])
+        dialect = starlark.Dialect.standard()
+        metered = splice(self.package.source, self.package.checked)
+        try:
+            for name, text in (
+                ("prelude.star", PRELUDE),
+                (f"{self._name}.star", metered),
+                ("entries.star", entries),
+            ):
+                starlark.eval(module, starlark.parse(name, text, dialect), json_library)
+        except starlark.StarlarkError as error:
+            raise ContractFailed(_place_of(error)) from error
+        return module.freeze()
+
+    def _asker(self, word: str) -> Any:
+        def ask(*args: Any) -> Any:
+            try:
+                return getattr(self._host, word)(*args)
+            except Refused as error:
+                self._stopped = error
+                raise
+
+        return ask
+
+    def _fail(self, code: str) -> None:
+        self._stopped = ContractRefused.of(self._name, code)
+        raise self._stopped
+
+    def _stop(self, code: str) -> None:
+        kinds = {"contract-steps": ContractSteps, "contract-size": ContractSize}
+        self._stopped = kinds.get(code, ContractFailed)(f"{self._name} was stopped")
+        raise self._stopped
+
+    def _cross(self, entry: str, text: str, limit: int, cells: int) -> Any:
+        """Run one entry; raise what stopped it, as ours."""
+        self._stopped = None
+        self._ticks = 0
+        options = starlark.EvalOptions(
+            check_cancelled=self._tick, max_callstack_size=CALL_STACK_MAX
+        )
+        try:
+            return json.loads(self._module.call_with(options, entry, text, limit, cells).value)
+        except starlark.StarlarkError as error:
+            if self._stopped is not None:
+                raise self._stopped from error
+            raise ContractFailed(_place_of(error)) from error
+
+    def _tick(self) -> bool:
+        self._ticks += 1
+        return self._ticks > TICKS_MAX
+
+    def readings(self, items: Sequence[Reading]) -> list[ReadingDone | ReadingRefused]:
+        """Run the reading handler over `items`; no two of them may share a value. Outcomes in order."""
+        done: list[ReadingDone | ReadingRefused] = []
+        for start in range(0, len(items), READINGS_CROSSING_MAX):
+            part = items[start : start + READINGS_CROSSING_MAX]
+            try:
+                done += self._reading_results(part)
+            except Refused:
+                # One of them failed, and a crossing fails as a whole: find out which, one by one.
+                for item in part:
+                    try:
+                        done += self._reading_results([item])
+                    except Refused as error:
+                        done.append(ReadingRefused(error, 0))
+        return done
+
+    def _reading_results(self, items: Sequence[Reading]) -> list[ReadingDone | ReadingRefused]:
+        spec = self.package.manifest.reading
+        if spec is None:
+            raise ContractFailed(f"{self._name} handles no readings")
+        found = self._cross("entry_readings", json.dumps(items), spec.limit, READING_CELLS_MAX)
+        out: list[ReadingDone | ReadingRefused] = []
+        for result, steps in found:
+            if isinstance(result, str):
+                out.append(ReadingRefused(ContractRefused.of(self._name, result), steps))
+            else:
+                value, events = result
+                out.append(ReadingDone(value, tuple((n, d) for n, d in events), steps))
+        return out
+
+    def call(
+        self, function: str, *, ctx: dict[str, Any], args: dict[str, Any], limit: int, host: Host
+    ) -> CallDone:
+        """Run one function of the manifest (or `migrate`) for at most `limit` steps.
+
+        Checks neither roles nor argument types: `ledger/` has. Raises ContractRefused (the contract's own code),
+        ContractFailed, ContractSteps, ContractSize, and what the host raised.
+        """
+        before, self._host = self._host, host
+        try:
+            value, steps = self._cross(
+                f"entry_call_{function}", json.dumps([ctx, args]), limit, CALL_CELLS_MAX
+            )
+        finally:
+            self._host = before
+        return CallDone(value, steps)
+
+
+@lru_cache(maxsize=CONTRACTS_LOADED_MAX)
+def load(data: bytes) -> Program:
+    """Return the program of a package's canonical bytes, compiled once. Raises as `decode_package`."""
+    return Program(decode_package(data))
+
+
+def _place_of(error: Exception) -> str:
+    """Return file and line of an interpreter's error, for people; never part of an outcome."""
+    lines = [line.strip() for line in str(error).splitlines() if "-->" in line or "error:" in line]
+    return " ".join(lines)[:300]
