@@ -64,11 +64,11 @@ def part(name: str) -> Callable[[Callable[[], dict[str, Any]]], SimpleNamespace]
     return keep
 '''
 
-TAIL = '''
+TAIL = """
 
 if __name__ == "__main__":
     sys.exit(_parts["{command}"].main(sys.argv[1:]))
-'''
+"""
 
 
 def main() -> None:
@@ -166,7 +166,9 @@ def joined(path: Path) -> str:
     refuse_long_strings(path, text)
     lines: list[str | None] = list(text.splitlines())
     for statement in imports(ast.parse(text)):
-        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("drystone"):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(
+            "drystone"
+        ):
             first, last = statement.lineno - 1, statement.end_lineno or statement.lineno
             indent = " " * statement.col_offset
             lines[first:last] = [

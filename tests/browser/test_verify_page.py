@@ -18,7 +18,9 @@ PAGE = ROOT / "src" / "drystone" / "api" / "web" / "verify.html"
 sys.path[:0] = [str(ROOT / "tests" / "unit" / "proof"), str(ROOT / "tools")]
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 import seal_page  # noqa: E402
 from proof_vectors import Vector, facts_of, named, run, trust_vectors, vectors  # noqa: E402
@@ -143,7 +145,9 @@ def test_the_policy_of_the_page_allows_its_own_parts_and_nothing_else() -> None:
     assert "unsafe" not in policy
     assert "connect-src" not in policy
     assert not re.findall(r"https?://(?!www\.w3\.org)", text)
-    assert not re.findall(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", text)
+    assert not re.findall(
+        r"innerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", text
+    )
 
 
 def test_the_page_cannot_reach_the_network_even_if_its_script_tried(browser: Any) -> None:
@@ -172,7 +176,9 @@ def test_a_person_gives_a_receipt_and_a_trust_file_and_reads_the_verdict(page: A
     put(page, "file", "reading.cbor", vector.file)
     page.get_by_text("Now the trust file").wait_for()
     put(page, "trust", "trust.json", vector.trust.encode())
-    page.get_by_role("heading", name="Verified: ledger.example/main accepted this reading").wait_for()
+    page.get_by_role(
+        "heading", name="Verified: ledger.example/main accepted this reading"
+    ).wait_for()
     assert page.get_by_text("48,211,337 Wh").count() == 1
     assert page.get_by_text("own signature was not checked here").count() == 1
 
@@ -210,7 +216,7 @@ def test_a_completeness_proof_shows_its_gaps(page: Any) -> None:
     vector = named("from the beginning, one gap", among="completeness")
     put(page, "file", "week.cbor", vector.file)
     put(page, "trust", "trust.json", vector.trust.encode())
-    page.get_by_text("1 number never arrived: 0/3.").wait_for()
+    page.get_by_text("1 number had not arrived by then (epoch/number): 0/3.").wait_for()
     assert page.locator("svg.run rect.none").count() == 1
 
 

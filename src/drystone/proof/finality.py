@@ -63,11 +63,10 @@ def check_finality(finality: Finality, *, trust: Trust) -> Finalised:
     signers = tuple(_signer(line, trust) for line in signed.signatures)
     nodes = sum(signer.role == "node" for signer in signers)
     if nodes < trust.need:
-        raise ReceiptUntrusted(f"{nodes} nodes signed, {trust.need} are needed")
-    if len(signers) - nodes < trust.need_witnesses:
-        raise ReceiptUntrusted(
-            f"{len(signers) - nodes} witnesses signed, {trust.need_witnesses} are needed"
-        )
+        raise ReceiptUntrusted(f"{nodes} of {trust.need} needed nodes signed")
+    witnesses = len(signers) - nodes
+    if witnesses < trust.need_witnesses:
+        raise ReceiptUntrusted(f"{witnesses} of {trust.need_witnesses} needed witnesses signed")
     return Finalised(checkpoint, signers)
 
 

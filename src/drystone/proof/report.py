@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias, cast
 
+from drystone.errors import Refused
+from drystone.formats import cbor
 from drystone.proof.verdict import (
     Inclusion,
     Range,
@@ -22,6 +24,11 @@ from drystone.proof.verdict import (
 
 KEY_STATUS_NAMES: Final = ("active", "retired", "revoked")
 ROWS_MAX: Final = 20
+SPACE_NAMES: Final = (
+    *("meta", "organisation", "member", "key", "stream", "profile", "head", "contract"),
+    *("contract data", "governance", "group", "evidence"),
+)
+"""What stands where in the state, as `ledger/keyspace.py` numbers it."""
 Json: TypeAlias = "dict[str, Json] | Sequence[Json] | str | int | bool | None"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -133,6 +140,21 @@ def unix_time(seconds: int) -> str:
         return f"Unix time {seconds}"
 
 
+def state_key(key: bytes) -> str:
+    """Return a state key in words: the name of its space and its parts; the bytes of what is no such key."""
+    parts: list[str] = []
+    at = 0
+    try:
+        while at < len(key):
+            part, at = cbor.decode_prefix(key, at)
+            parts.append(part.hex() if isinstance(part, bytes) else str(part))
+    except Refused:
+        return key.hex()
+    if key and key[0] < len(SPACE_NAMES):
+        parts[0] = SPACE_NAMES[key[0]]
+    return " / ".join(parts)
+
+
 def number(value: object) -> str:
     """Return a measured value as it was signed: an integer, or (exponent, mantissa) as a decimal fraction."""
     match value:
@@ -170,7 +192,7 @@ def _rows_stretch(stretch: StretchFacts) -> list[tuple[str, str]]:
         ("stream", _stream(stretch)),
         ("records", f"{len(stretch.items):,} here, {stretch.count:,} since the beginning"),
         ("runs", _ranges(stretch.runs)),
-        ("gaps", _ranges(stretch.gaps) if stretch.gaps else "none"),
+        ("gaps", _ranges(stretch.gaps)),
     ]
     if stretch.start is not None:
         table.append(("after block", _block(stretch.start)))
@@ -180,7 +202,12 @@ def _rows_stretch(stretch: StretchFacts) -> list[tuple[str, str]]:
 
 def _rows_state(state: StateFacts) -> list[tuple[str, str]]:
     value = "none" if state.value is None else state.value.hex()
-    return [("state key", state.key.hex()), ("value", value), ("block", _block(state))]
+    return [
+        ("state key", state_key(state.key)),
+        ("key bytes", state.key.hex()),
+        ("value", value),
+        ("block", _block(state)),
+    ]
 
 
 def _unproved_record(record: RecordFacts, signature: SignatureFacts) -> Iterable[str]:
@@ -234,7 +261,8 @@ def _sentence_gaps(gaps: tuple[Range, ...]) -> str:
     if not gaps:
         return "The numbering has no gap: every number up to the last one is there."
     missing = sum(gap.last - gap.first + 1 for gap in gaps)
-    return f"{_count(missing, 'number')} never arrived: {_ranges(gaps)}."
+    arrived = f"{_count(missing, 'number')} had not arrived by then (epoch/number)"
+    return f"{arrived}: {_ranges(gaps)}."
 
 
 def _sentence_state(state: StateFacts) -> str:
@@ -286,11 +314,14 @@ def _claimed(time: object) -> str:
 
 
 def _ranges(ranges: tuple[Range, ...]) -> str:
-    shown = [
+    if not ranges:
+        return "none"
+    shown = ", ".join(
         f"{r.epoch}/{r.first}" if r.first == r.last else f"{r.epoch}/{r.first}-{r.last}"
         for r in ranges[:ROWS_MAX]
-    ]
-    return ", ".join(shown) + (" ..." if len(ranges) > ROWS_MAX else "") if shown else "none"
+    )
+    more = len(ranges) - ROWS_MAX
+    return shown if more <= 0 else f"{shown} and {more} more"
 
 
 def _status(status: int) -> str:
