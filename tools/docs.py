@@ -94,11 +94,34 @@ def cli_page() -> str:
     return reference()
 
 
+def rest_page() -> str:
+    """Return every route of the REST API with its parameters and answers."""
+    from types import SimpleNamespace
+    from typing import Any
+
+    from drystone.api import reference
+    from drystone.api.app import create_app
+    from drystone.api.border import ApiSettings, OperatorToken
+
+    nobody: Any = SimpleNamespace(info=SimpleNamespace(version="0"))
+    settings = ApiSettings(token=OperatorToken(secret=b""), clock_s=lambda: 0.0)
+    return reference.rest_page(reference.document(create_app(nobody, settings)))
+
+
+def metrics_page() -> str:
+    """Return every metric with its type, labels and meaning."""
+    from drystone.api import reference
+
+    return reference.metrics_page()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "limits.md": limits_page,
     "coverage.md": coverage_page,
+    "rest.md": rest_page,
+    "metrics.md": metrics_page,
 }
 
 

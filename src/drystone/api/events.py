@@ -65,18 +65,15 @@ class EventStreams:
         cursor = parse_cursor(text) if text else None
         if self.open >= SUBSCRIBERS_MAX:
             raise Overloaded(f"{SUBSCRIBERS_MAX} event streams are open", retry_after_ms=5_000)
-        self.open += 1
-        return StreamingResponse(
-            self._frames(cursor),
-            media_type=MEDIA_TYPE,
-            headers={"X-Accel-Buffering": "no"},
-            background=None,
-        )
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._frames(cursor), media_type=MEDIA_TYPE, headers=headers)
 
     async def _frames(self, cursor: EventCursor | None) -> AsyncIterator[bytes]:
         """Frames as they come, a comment when none comes; gives its place back at the end."""
         events = aiter(self.service.events(cursor))
         waiting: asyncio.Future[ServiceEvent] | None = None
+        # Counted here and not in `respond`: a body that nobody starts to read holds no place.
+        self.open += 1
         try:
             yield f"retry: {RECONNECT_MS}\n\n".encode()
             while True:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -114,6 +114,16 @@ TALLIES: Final = (
 
 REQUESTS: Final = "drystone_http_requests"
 REQUEST_SECONDS: Final = "drystone_http_request_seconds"
+TRAFFIC: Final = (
+    (
+        f"{REQUESTS}_total",
+        "counter",
+        "route, method, status",
+        "HTTP requests answered; `route` is a template, `other` where none matched.",
+    ),
+    (REQUEST_SECONDS, "histogram", "route", "Time from a request's head to its answer's end."),
+)
+"""Name, type, labels and meaning of what is counted here."""
 
 
 class _Numbers(Collector):
@@ -136,16 +146,18 @@ class Traffic:
     """Counts requests by route, method and status; routes are templates, so labels stay few."""
 
     def __init__(self) -> None:
+        # Otherwise every label's first use would be a second series of its own.
+        disable_created_metrics()
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Counter(
             REQUESTS,
-            "HTTP requests answered, by route, method and status.",
+            TRAFFIC[0][3],
             ["route", "method", "status"],
             registry=self.registry,
         )
         self.seconds = Histogram(
             REQUEST_SECONDS,
-            "Time from a request's head to the end of its answer, by route.",
+            TRAFFIC[1][3],
             ["route"],
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
@@ -163,10 +175,3 @@ def expose(traffic: Traffic, numbers: NodeMetrics) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(numbers))
     return generate_latest(registry) + generate_latest(traffic.registry)
-
-
-def metric_names() -> list[str]:
-    """Every metric's name as Prometheus shows it, for the reference page and its test."""
-    gauges = [gauge.name for gauge in GAUGES]
-    tallies = [f"{tally.name}_total" for tally in TALLIES]
-    return [*gauges, *tallies, f"{REQUESTS}_total", REQUEST_SECONDS]

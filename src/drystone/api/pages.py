@@ -32,8 +32,8 @@ from drystone.api.views.requests import (
     Epoch,
     Hash,
     Height,
-    IdQuery,
     Node,
+    OnlyIss,
     Seq,
     StreamName,
 )
@@ -81,7 +81,7 @@ async def overview(request: Request, service: Node) -> Response:
 
 @router.get("/devices")
 async def device_list(
-    request: Request, service: Node, listed: Listed, iss: IdQuery = None, find: Find = None
+    request: Request, service: Node, listed: Listed, iss: OnlyIss = None, find: Find = None
 ) -> Response:
     """Devices, a page at a time; `find` goes straight to one."""
     if find is not None:

@@ -1,7 +1,7 @@
 """The REST API's reference for people: the description taken apart into groups of operations.
 
-`/docs` renders it, `docs/reference/rest.md` and `errors.md` are written from it, so that page, file
-and code cannot disagree. Reads the OpenAPI document and `errors.py`; knows no route by name.
+`/docs` renders it, `docs/reference/rest.md` and `metrics.md` are written from it, so that page,
+file and code cannot disagree. Reads the OpenAPI document and `errors.py`; knows no route by name.
 """
 
 import json
@@ -11,10 +11,14 @@ from typing import Any, Final, cast
 
 from fastapi import FastAPI
 
+from drystone.api import metrics
 from drystone.api.openapi import describe
 from drystone.api.problems import status_of, title_of
 from drystone.errors import DrystoneError, Unavailable
 from drystone.gateway.answer import ERRORS
+
+EVERYWHERE: Final = ("400", "405", "421", "500", "503")
+"""Statuses that any route may answer with; told once."""
 
 METHODS: Final = ("get", "post", "put", "delete", "patch")
 
@@ -166,3 +170,57 @@ def _family(kind: type[DrystoneError]) -> str:
     if issubclass(kind, Unavailable):
         return "unavailable"
     return "broken" if status_of(kind) == 500 else "refused"
+
+
+def rest_page(description: Mapping[str, Any]) -> str:
+    """`docs/reference/rest.md`: every operation with its parameters and answers."""
+    parts = [
+        "# REST API\n\nGenerated from `src/drystone/api`. The same text is at `/docs` of a running"
+        " node, and for programs at `/openapi.json`.\n\n",
+        description["info"]["description"],
+        "\n\nEvery route may also answer 400 `request-malformed`, 405 `method-unsupported`, 421"
+        " `host-foreign`, 500 `broken` and\n503 `unavailable` (with `Retry-After`). Lists take"
+        " `limit` and `after`.\n",
+    ]
+    for group in groups(description):
+        parts.append(f"\n## {group.name}\n\n{group.text}\n")
+        parts += [_operation_text(one) for one in group.operations]
+    return "".join(parts)
+
+
+def _operation_text(one: Operation) -> str:
+    token = " Needs the operator token." if one.token else ""
+    lines = [f"\n### {one.method} {one.path}\n\n{one.text}{token}\n"]
+    if one.body:
+        lines.append("\nBody: " + " or ".join(f"`{kind}`" for kind in one.body) + ".\n")
+    if one.parameters:
+        lines.append("\n| parameter | in | type | meaning |\n|---|---|---|---|\n")
+        for given in one.parameters:
+            name = f"`{given.name}`{' (required)' if given.required else ''}"
+            lines.append(f"| {name} | {given.where} | {given.kind} | {given.text} |\n")
+    lines.append("\n| status | answer |\n|---|---|\n")
+    for answer in one.answers:
+        if answer.status in EVERYWHERE and len(answer.lines) == 1:
+            continue
+        kinds = "".join(f" `{kind}`" for kind in answer.media if answer.status == "200")
+        lines.append(f"| {answer.status} | {'<br>'.join(answer.lines)}{kinds} |\n")
+    return "".join(lines)
+
+
+def metrics_page() -> str:
+    """`docs/reference/metrics.md`: every metric with its type, label and meaning."""
+    lines = [
+        "# Metrics\n\nGenerated from `src/drystone/api/metrics.py`; served at `/metrics` in"
+        " Prometheus' text format. No metric carries an\norganisation, a device or a value:"
+        " `/metrics` says how the node is, not what is measured.\n\n",
+        "| metric | type | label | meaning |\n|---|---|---|---|\n",
+    ]
+    lines += [f"| `{one.name}` | gauge | | {one.help} |\n" for one in metrics.GAUGES]
+    lines += [
+        f"| `{one.name}_total` | counter | {one.label} | {one.help} |\n" for one in metrics.TALLIES
+    ]
+    lines += [
+        f"| `{name}` | {kind} | {labels} | {text} |\n"
+        for name, kind, labels, text in metrics.TRAFFIC
+    ]
+    return "".join(lines)

@@ -177,6 +177,7 @@ def environment() -> Environment:
         moment=moment,
         measured=measured,
         ticks=ticks,
+        unit=unit_text,
     )
     functions = cast("dict[str, object]", made.globals)
     functions.update(static_path=static_path, spell=spell)

@@ -1,13 +1,17 @@
 """A street for tests of the API and the pages: an operator, meters that sign, one that cannot."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
 from memory_service import OPERATOR, MemoryService
 
 from drystone.api.app import create_app
-from drystone.api.border import ApiSettings, OperatorToken
+from drystone.api.border import LOOPBACK, ApiSettings, OperatorToken
+from drystone.api.events import EventStreams
+from drystone.api.service import Service
 from drystone.formats import cbor, cose
 from drystone.formats.senml import Measurement, write_pack
 from drystone.records.key import SecretKey
@@ -102,16 +106,49 @@ def problem_of(response: httpx.Response) -> dict[str, object]:
     return response.json()
 
 
-async def make_world(*, hosts: frozenset[str] | None = None) -> World:
-    """Two meters with a profile, one without, and a thermometer that the gateway attests."""
-    service = MemoryService()
-    settings = ApiSettings(
+class Relay:
+    """Stands before a service so that one application, whose first request is slow, serves all."""
+
+    def __init__(self) -> None:
+        self.service: MemoryService | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.service, name)
+
+
+RELAY = Relay()
+
+
+def settings_for(hosts: frozenset[str] = LOOPBACK) -> ApiSettings:
+    """Settings with the tests' token and a clock that stands still."""
+    return ApiSettings(
         token=OperatorToken(secret=TOKEN.encode()),
         clock_s=lambda: 0.0,
         keepalive_s=0.02,
-        **({} if hosts is None else {"hosts": hosts}),
+        hosts=hosts,
     )
-    world = World(service, create_app(service, settings))
+
+
+@lru_cache(maxsize=1)
+def shared_app() -> FastAPI:
+    """The application on whatever service the relay leads to."""
+    RELAY.service = MemoryService()
+    return create_app(cast("Service", RELAY), settings_for())
+
+
+async def make_world(*, hosts: frozenset[str] | None = None, alone: bool = False) -> World:
+    """Two meters with a profile, one without, and a thermometer that the gateway attests.
+
+    With `alone` an application of its own, whose metrics begin at zero.
+    """
+    service = MemoryService()
+    if hosts is not None or alone:
+        app = create_app(service, settings_for(hosts or LOOPBACK))
+    else:
+        app = shared_app()
+        RELAY.service = service
+        app.state.event_streams = EventStreams(service, keepalive_s=0.02)
+    world = World(service, app)
     await world.call(
         "profile",
         {

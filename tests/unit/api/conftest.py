@@ -45,10 +45,21 @@ class Desk:
         return self.ask("POST", f"/v1/records{query}", content=b"".join(records), headers=headers)
 
 
-@pytest.fixture
-def desk() -> Iterator[Desk]:
+def open_desk(*, alone: bool = False) -> Iterator[Desk]:
+    """A desk in a loop of its own, closed behind."""
     loop = asyncio.new_event_loop()
     try:
-        yield Desk(loop.run_until_complete(make_world()), loop)
+        yield Desk(loop.run_until_complete(make_world(alone=alone)), loop)
     finally:
         loop.close()
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    yield from open_desk()
+
+
+@pytest.fixture
+def lone_desk() -> Iterator[Desk]:
+    """A desk whose application nobody has asked before: its metrics begin at zero."""
+    yield from open_desk(alone=True)

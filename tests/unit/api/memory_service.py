@@ -101,7 +101,7 @@ class MemoryService:
         self.view = MemoryView()
         self.now_ms = NOW_MS
         self.leaves: list[bytes] = []
-        self.entries: list[bytes] = []
+        self.log_entries: list[bytes] = []
         self.stored: list[StoredBlock] = []
         self.vertices_by_id: dict[bytes, tuple[Vertex, int | None, int | None]] = {}
         self.found: dict[tuple[StreamKey, int, int], FoundRecord] = {}
@@ -250,9 +250,9 @@ class MemoryService:
             )
             item = Item(record.epoch, record.seq, record.id)
             self.accepted_order.setdefault(key, []).append(item)
-            self.entries.append(record.entry)
+            self.log_entries.append(record.entry)
             place += 1
-        self.entries.append(change.block_entry)
+        self.log_entries.append(change.block_entry)
 
     async def attest(
         self, device: str, measurements: Sequence[Measurement], *, wait: str | None
@@ -321,12 +321,6 @@ class MemoryService:
         if start + width > have:
             raise NotFound(f"the log has not grown to tile {level}/{index} of {width}")
         return b"".join(self._node(8 * level, start + one) for one in range(width))
-
-    async def entries_of(self, index: int, width: int) -> bytes:
-        start = index * TILE_WIDTH
-        if start + width > len(self.entries):
-            raise NotFound(f"the log has not grown to bundle {index} of {width}")
-        return entry_bundle(self.entries[start : start + width])
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -602,7 +596,10 @@ class MemoryService:
         )
 
     async def entries(self, *, index: int, width: int) -> bytes:
-        return await self.entries_of(index, width)
+        start = index * TILE_WIDTH
+        if start + width > len(self.log_entries):
+            raise NotFound(f"the log has not grown to bundle {index} of {width}")
+        return entry_bundle(self.log_entries[start : start + width])
 
     # --- the node ----------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ def attest(desk: Desk, body: object, **headers: str) -> object:
     return desk.ask("POST", "/v1/readings", content=content, headers={**ATTEST, **headers})
 
 
-def signed(payload: bytes, *, secret: SecretKey | None = None, sub: str = "m-1", seq: int = 0) -> bytes:
+def signed(
+    payload: bytes, *, secret: SecretKey | None = None, sub: str = "m-1", seq: int = 0
+) -> bytes:
     return write_record(
         secret=secret or secret_of(sub),
         iss="ewz",
@@ -281,7 +283,9 @@ def test_reading_without_the_token_is_refused_with_401(desk: Desk) -> None:
     assert problem_of(answer)["code"] == "token-invalid"
 
 
-@pytest.mark.parametrize("given", [f"Basic {TOKEN}", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", TOKEN])
+@pytest.mark.parametrize(
+    "given", [f"Basic {TOKEN}", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", TOKEN]
+)
 def test_wrong_token_is_refused(desk: Desk, given: str) -> None:
     assert problem_of(attest(desk, {}, authorization=given))["code"] == "token-invalid"
 

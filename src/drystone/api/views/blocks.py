@@ -5,8 +5,9 @@ Source: design.md sections 3.3 to 3.7, requirement S3.8.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from drystone.api import rows
 from drystone.api.lists import (
@@ -29,10 +30,11 @@ from drystone.api.proof_documents import (
 from drystone.api.service import Service
 from drystone.api.values import OutcomeInfo, VertexCursor
 from drystone.api.views.requests import (
+    ID_PATTERN,
     Hash,
     Height,
-    IdQuery,
     Node,
+    OnlyIss,
     add_list,
     media,
     refusals,
@@ -41,6 +43,10 @@ from drystone.errors import NotAcceptable, NotFound, RequestMalformed
 from drystone.records.vertex import encode_vertex
 
 router = APIRouter(tags=["blocks"])
+
+OnlySub = Annotated[
+    str | None, Query(pattern=ID_PATTERN, description="Only this author's; needs `iss`.")
+]
 
 
 @add_list(router, "/v1/blocks", row=rows.BlockRow)
@@ -108,8 +114,8 @@ async def list_vertices(
     request: Request,
     service: Node,
     listed: Listed,
-    iss: IdQuery = None,
-    sub: IdQuery = None,
+    iss: OnlyIss = None,
+    sub: OnlySub = None,
     order: Order = "asc",
 ) -> Response:
     """Vertices by author and number; of one author with `iss` and `sub`, or of all."""

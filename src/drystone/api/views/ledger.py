@@ -5,9 +5,9 @@ changes and is cached for ever; a partial one is replaced by a fuller one. Sourc
 tlog-tiles and tlog-checkpoint, formats.md A4.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 
 from drystone.api.documents import LedgerDocument, ledger_document
 from drystone.api.views.requests import Node, media, refusals
@@ -16,6 +16,8 @@ from drystone.limits import TILE_WIDTH
 from drystone.trees.tiles import parse_tile_path
 
 router = APIRouter()
+
+TilePath = Annotated[str, Path(description="`L/N` or `entries/N`, with `.p/W` if partial.")]
 
 CHECKPOINT: Final = "text/plain"
 TILE: Final = "application/octet-stream"
@@ -63,7 +65,7 @@ async def get_checkpoint(service: Node) -> Response:
     responses={**media(TILE, "Hashes or entries."), **refusals(NotFound, TileMalformed)},
     response_class=Response,
 )
-async def get_tile(path: str, service: Node) -> Response:
+async def get_tile(path: TilePath, service: Node) -> Response:
     """A tile of hashes (`/tile/L/N[.p/W]`) or a bundle of entries (`/tile/entries/N[.p/W]`)."""
     tile = parse_tile_path(f"tile/{path}")
     if tile.level is None:

@@ -16,7 +16,16 @@ from drystone.api.lists import Listed, decode_cursor, encode_cursor, render
 from drystone.api.service import Service
 from drystone.api.values import MemberInfo, StreamKey
 from drystone.api.views.proofs import POINT, point_response
-from drystone.api.views.requests import Id, IdQuery, Node, StreamName, add_list, media, refusals
+from drystone.api.views.requests import (
+    ID_PATTERN,
+    Iss,
+    Node,
+    OnlyIss,
+    StreamName,
+    add_list,
+    media,
+    refusals,
+)
 from drystone.errors import KeyUnknown, NotFound, RequestMalformed
 from drystone.ledger import keyspace
 from drystone.ledger import rows as registry_rows
@@ -25,7 +34,8 @@ router = APIRouter(tags=["members"])
 
 DEVICE_ROLES: Final = frozenset({registry_rows.DEVICE, registry_rows.ATTESTED})
 
-Kid = Annotated[str, Path(pattern="^[0-9a-f]{8}$")]
+Kid = Annotated[str, Path(pattern="^[0-9a-f]{8}$", description="The key's id in hex.")]
+Name = Annotated[str, Path(pattern=ID_PATTERN, description="The profile's name.")]
 Role = Annotated[
     str | None, Query(pattern=r"^[a-z]{1,32}$", description="Only members with this role.")
 ]
@@ -63,7 +73,7 @@ async def _members(
 
 @add_list(router, "/v1/devices", row=rows.MemberRow)
 async def list_devices(
-    request: Request, service: Node, listed: Listed, iss: IdQuery = None
+    request: Request, service: Node, listed: Listed, iss: OnlyIss = None
 ) -> Response:
     """Devices that sign, and unsigned devices that a gateway attests."""
     return await _members(request, service, listed, iss, DEVICE_ROLES)
@@ -71,7 +81,7 @@ async def list_devices(
 
 @add_list(router, "/v1/members", row=rows.MemberRow)
 async def list_members(
-    request: Request, service: Node, listed: Listed, iss: IdQuery = None, role: Role = None
+    request: Request, service: Node, listed: Listed, iss: OnlyIss = None, role: Role = None
 ) -> Response:
     """Anyone with a registered key, of one organisation or of all."""
     return await _members(request, service, listed, iss, frozenset({role}) if role else None)
@@ -123,7 +133,7 @@ def _page(found: Sequence[Value], limit: int) -> tuple[Sequence[Value], bool]:
 
 @add_list(router, "/v1/profiles", row=rows.ProfileRow)
 async def list_profiles(
-    request: Request, service: Node, listed: Listed, iss: IdQuery = None
+    request: Request, service: Node, listed: Listed, iss: OnlyIss = None
 ) -> Response:
     """Kinds of devices, of one organisation or of all."""
     after = None
@@ -137,7 +147,7 @@ async def list_profiles(
 
 
 @router.get("/v1/profiles/{iss}/{name}", responses=refusals(NotFound, RequestMalformed))
-async def get_profile(service: Node, iss: Id, name: Id) -> rows.ProfileRow:
+async def get_profile(service: Node, iss: Iss, name: Name) -> rows.ProfileRow:
     """One kind of device."""
     found = await service.profile(iss=iss, name=name)
     if found is None:

@@ -20,12 +20,17 @@ from drystone.limits import EPOCH_MAX, ID_LENGTH_MAX, SEQUENCE_MAX
 ID_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._\-]{{0,{ID_LENGTH_MAX - 1}}}$"
 INTEGER_MAX: Final = SEQUENCE_MAX
 
-Id = Annotated[str, Path(pattern=ID_PATTERN)]
-IdQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
-Epoch = Annotated[int, Path(ge=0, le=EPOCH_MAX)]
-Seq = Annotated[int, Path(ge=0, le=SEQUENCE_MAX)]
-Height = Annotated[int, Path(ge=0, le=INTEGER_MAX)]
-Hash = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+Iss = Annotated[str, Path(pattern=ID_PATTERN, description="The organisation's alias.")]
+Sub = Annotated[str, Path(pattern=ID_PATTERN, description="The member's id.")]
+Device = Annotated[
+    str | None,
+    Query(pattern=ID_PATTERN, description="The unsigned device that `sub`, a gateway, attests."),
+]
+OnlyIss = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only this organisation's.")]
+Epoch = Annotated[int, Path(ge=0, le=EPOCH_MAX, description="Epoch of the stream.")]
+Seq = Annotated[int, Path(ge=0, le=SEQUENCE_MAX, description="Number within the epoch.")]
+Height = Annotated[int, Path(ge=0, le=INTEGER_MAX, description="Height; 0 is the genesis.")]
+Hash = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="32 bytes in lower-case hex.")]
 
 
 def current_service(request: Request) -> Service:
@@ -38,7 +43,7 @@ def current_settings(request: Request) -> ApiSettings:
     return cast("ApiSettings", request.app.state.settings)
 
 
-def stream_key(iss: Id, sub: Id, device: IdQuery = None) -> StreamKey:
+def stream_key(iss: Iss, sub: Sub, device: Device = None) -> StreamKey:
     """The stream that path and query name."""
     return (iss, sub) if device is None else (iss, sub, device)
 

@@ -21,8 +21,8 @@ from drystone.api.service import Service
 from drystone.api.values import FoundRecord, StreamCursor, StreamKey
 from drystone.api.views.requests import (
     Epoch,
-    IdQuery,
     Node,
+    OnlyIss,
     Seq,
     StreamName,
     add_list,
@@ -40,7 +40,7 @@ RECORDS_AT_ONCE = 64
 
 @add_list(router, "/v1/streams", row=rows.StreamRow)
 async def list_streams(
-    request: Request, service: Node, listed: Listed, iss: IdQuery = None
+    request: Request, service: Node, listed: Listed, iss: OnlyIss = None
 ) -> Response:
     """Streams, of one organisation or of all."""
     after: StreamKey | None = None

@@ -1,0 +1,68 @@
+"""Chromium on a site that runs in a thread; both live as long as the module's tests."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from site_under_test import Site
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    running = Site()
+    yield running
+    running.stop()
+
+
+class Reader:
+    """A page that remembers what the browser complained about."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        self.requested: list[str] = []
+        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requested.append(request.url))
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        return self.page
+
+
+@pytest.fixture(params=["light", "dark"])
+def laptop(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Iterator[Reader]:
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme=request.param
+    )
+    yield Reader(context.new_page(), site.url)
+    context.close()
+
+
+@pytest.fixture
+def phone(chromium: Browser, site: Site) -> Iterator[Reader]:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    yield Reader(context.new_page(), site.url)
+    context.close()
+
+
+@pytest.fixture
+def scriptless(chromium: Browser, site: Site) -> Iterator[Reader]:
+    context = chromium.new_context(java_script_enabled=False)
+    yield Reader(context.new_page(), site.url)
+    context.close()
