@@ -14,7 +14,7 @@ Source: RFC 9052 (COSE), RFC 9597 (CWT claims in headers), RFC 9943 (signed stat
 """
 
 from hashlib import sha256
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from drystone.errors import (
     AlgorithmUnsupported,
@@ -45,6 +45,7 @@ __all__ = [
     "check_signature",
     "enrolment_proof",
     "stream_id",
+    "travelling",
     "write_call",
     "write_record",
 ]
@@ -80,6 +81,10 @@ class Record(NamedTuple):
     """SHA-256 of `raw`: the log's entry."""
     content: Content
     """Readings of a pack, the members of a call, nothing for what is sealed."""
+
+
+_PAYLOAD: Final = Record._fields.index("payload")
+assert Record._fields[_PAYLOAD : _PAYLOAD + 3] == ("payload", "signature", "signed")
 
 
 class Verified(NamedTuple):
@@ -136,8 +141,18 @@ def check_signature(record: Record, key: PublicKey) -> Verified:
     """
     if record.alg != key.alg:
         raise KeyMismatch(f"the record says algorithm {record.alg}, the key is for {key.alg}")
+    if not record.signed:
+        record = check_form(record.raw)  # It travelled; see `travelling`.
     key.verify(record.signed, record.signature)
     return Verified(record, key.cose_key())
+
+
+def travelling(record: Record) -> tuple[Any, ...]:
+    """The record as it goes between a node's processes: plain, without payload, signature and signed bytes.
+
+    Whoever has to check its signature again gets them from `raw`; that is rare, and the rest is half as long.
+    """
+    return (*record[:_PAYLOAD], b"", b"", b"", *record[_PAYLOAD + 3 :])
 
 
 def stream_id(record: Record) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from drystone.records.record import (
     check_form,
     check_signature,
     stream_id,
+    travelling,
     write_call,
     write_record,
 )
@@ -432,6 +433,16 @@ def test_a_verified_record_says_which_key_it_was_s1_4() -> None:
     read = check_form(WORKED)
     verified = check_signature(read, SECRET.public)
     assert (verified.record, verified.key) == (read, SECRET.public.cose_key())
+
+
+def test_a_record_that_travelled_verifies_again_from_its_bytes() -> None:
+    read = check_form(WORKED)
+    arrived = Record._make(marshal.loads(marshal.dumps(travelling(read))))
+    assert (arrived.payload, arrived.signature, arrived.signed) == (b"", b"", b"")
+    assert (arrived.id, arrived.entry, arrived.content) == (read.id, read.entry, read.content)
+    assert check_signature(arrived, SECRET.public).record == read
+    with pytest.raises(SignatureInvalid):
+        check_signature(arrived, OTHER.public)
 
 
 def test_a_record_under_another_key_is_refused_s2_27() -> None:
