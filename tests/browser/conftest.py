@@ -45,11 +45,16 @@ class Reader:
         return self.page
 
 
-@pytest.fixture(params=["light", "dark"])
-def laptop(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Iterator[Reader]:
-    context = chromium.new_context(
-        viewport={"width": 1280, "height": 800}, color_scheme=request.param
-    )
+@pytest.fixture
+def laptop(chromium: Browser, site: Site) -> Iterator[Reader]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    yield Reader(context.new_page(), site.url)
+    context.close()
+
+
+@pytest.fixture
+def dark_laptop(chromium: Browser, site: Site) -> Iterator[Reader]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
     yield Reader(context.new_page(), site.url)
     context.close()
 

@@ -54,37 +54,44 @@ async def fill(world: World, *, rounds: int = 96) -> None:
 
 
 class Site:
-    """The running site; `run` acts on its service from a test's thread."""
+    """The running site; `run` acts on its service from a test's thread.
+
+    Everything that waits happens in the thread: the browser's driver has a loop in the other one.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.world = self.loop.run_until_complete(make_world())
-        self.loop.run_until_complete(fill(self.world))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            self.world.app,
-            log_level="warning",
-            server_header=False,
-            date_header=False,
-            lifespan="off",
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.ready: Future[World] = Future()
+        self.server: uvicorn.Server | None = None
+        self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
+        self.world = self.ready.result(60)
 
-    def _serve(self) -> None:
+    def _work(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(self.server.serve(sockets=[self.listener]))
+        try:
+            self.loop.run_until_complete(self._serve())
+        finally:
+            self.loop.close()
+
+    async def _serve(self) -> None:
+        world = await make_world(alone=True)
+        await fill(world)
+        config = uvicorn.Config(world.app, log_level="warning", server_header=False, lifespan="off")
+        self.server = uvicorn.Server(config)
+        self.ready.set_result(world)
+        await self.server.serve(sockets=[self.listener])
 
     def run(self, act: Coroutine[Any, Any, Result]) -> Result:
         """Runs a coroutine in the site's loop and gives its result."""
-        future: Future[Result] = asyncio.run_coroutine_threadsafe(act, self.loop)
-        return future.result(10)
+        return asyncio.run_coroutine_threadsafe(act, self.loop).result(10)
 
     def stop(self) -> None:
         """Ends event streams and the server."""
         self.run(self.world.service.stop())
+        assert self.server is not None
         self.server.should_exit = True
         self.thread.join(10)
-        self.loop.close()
+        self.listener.close()

@@ -30,6 +30,26 @@ def test_page_opens_without_a_complaint_and_asks_nobody_else(laptop: Reader, pat
     assert [url for url in laptop.requested if not url.startswith(laptop.url)] == []
 
 
+def test_page_is_readable_in_the_dark(dark_laptop: Reader) -> None:
+    page = dark_laptop.open(METER)
+    contrast = """() => {
+        const light = (text) => {
+            const parts = text.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+                const one = part / 255;
+                return one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+            });
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+        };
+        const card = light(getComputedStyle(document.querySelector('.card')).backgroundColor);
+        return [...document.querySelectorAll('.card h2, .card td, .card .dim, .card a')].map((one) => {
+            const ink = light(getComputedStyle(one).color);
+            return (Math.max(ink, card) + 0.05) / (Math.min(ink, card) + 0.05);
+        }).reduce((a, b) => Math.min(a, b));
+    }"""
+    assert page.evaluate(contrast) > 4.5
+    assert dark_laptop.complaints == []
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_page_fits_a_phone(phone: Reader, path: str) -> None:
     page = phone.open(path)
@@ -117,7 +137,7 @@ def test_keyboard_reaches_the_content_first(laptop: Reader) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
 
 
-def test_node_that_goes_away_is_noticed(chromium: object, laptop: Reader) -> None:
+def test_page_stays_when_the_node_goes_away(laptop: Reader) -> None:
     page = laptop.open("/")
     expect(page.locator("#live")).to_have_text("live")
     page.context.set_offline(True)
