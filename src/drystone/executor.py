@@ -19,12 +19,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from drystone import limits
 from drystone.channel import BlockingChannel
 from drystone.errors import Broken, DiskFull, GenesisInvalid, HomeInvalid, InvariantBroken
-from drystone.ledger.apply import Memory, apply, apply_genesis
+from drystone.ledger.apply import Memory, apply
 from drystone.ledger.change import Block
-from drystone.ledger.genesis import decode_genesis
 from drystone.messages import (
     BROKEN,
     DONE,
@@ -38,13 +36,10 @@ from drystone.messages import (
     block_from_plain,
     executed_to_plain,
 )
+from drystone.storage.files import LEDGER_FILE, ledger_id
 from drystone.storage.ledger import LedgerDB
-from drystone.storage.memory import MemoryView
 from drystone.storage.view import LedgerView
 from drystone.trees.state import absence_proof, existence_proof
-
-LEDGER_FILE: Final = "ledger.db"
-GENESIS_FILE: Final = "genesis.cbor"
 
 EXIT_BROKEN: Final = 4
 """The process stopped rather than diverge."""
@@ -167,20 +162,6 @@ class Executor:
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()
-
-
-def ledger_id(home: Path) -> bytes:
-    """Return the id of the ledger that a home's genesis file begins.
-
-    Raises:
-        HomeInvalid: the file cannot be read. GenesisInvalid: it is no genesis file.
-    """
-    try:
-        with (home / GENESIS_FILE).open("rb") as file:
-            data = file.read(limits.GENESIS_BYTES_MAX + 1)
-    except OSError as error:
-        raise HomeInvalid(f"{home}: {error}") from error
-    return apply_genesis(decode_genesis(data), MemoryView()).ledger
 
 
 def serve(channel: BlockingChannel, executor: Executor, wait: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from drystone.contracts.rules import Event
 from drystone.ledger.change import Block, OrderedVertex, Outcome, Unreadable
-from drystone.records.record import Record, Verified
+from drystone.records.record import Record, Verified, travelling
 from drystone.records.vertex import decode_header
 
 Plain: TypeAlias = Any
@@ -94,8 +94,8 @@ def block_to_plain(block: Block) -> Plain:
 
 def _item_to_plain(item: Verified | Record | Unreadable) -> Plain:
     if isinstance(item, Verified):
-        return (tuple(item.record), item.key)
-    return (tuple(item), None) if isinstance(item, Record) else tuple(item)
+        return (travelling(item.record), item.key)
+    return (travelling(item), None) if isinstance(item, Record) else tuple(item)
 
 
 def block_from_plain(plain: Plain) -> Block:

@@ -9,6 +9,7 @@ else it never was. `synchronous=FULL` makes that hold through a power loss as we
 acknowledgement waits for. Source: SQLite's documents on WAL and atomic commit; `budget.md`.
 """
 
+import contextlib
 import errno
 import hashlib
 import threading
@@ -38,7 +39,13 @@ BUSY_MS_MAX: Final = 5_000
 """How long a writer waits for another one; in a healthy node there is none."""
 
 WAL_PAGES: Final = 1_000
-"""Pages in the write-ahead log from which a commit also checkpoints it."""
+"""Pages in the write-ahead log from which its content is moved on, after a commit."""
+
+WAL_PATIENCE: Final = 4
+"""Times `WAL_PAGES` from which readers are no longer given way to."""
+
+WAL_PAGES_SIMULATED: Final = 16
+"""The same on a test's disk, so that a short life sees checkpoints too."""
 
 CACHE_KIB: Final = 8_192
 """Memory for pages per connection."""
@@ -50,6 +57,9 @@ META_TABLE: Final = (
     'CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, "check" BLOB NOT NULL)'
     " WITHOUT ROWID"
 )
+
+
+_WRITING: Final = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE})
 
 
 class Schema(NamedTuple):
@@ -73,9 +83,14 @@ def row_check(table: str, *columns: cbor.Encodable) -> bytes:
 class Database:
     """One connection. Threads take turns; a thread that finds it taken waits."""
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool, vfs: str | None) -> None:
+        """Connect to a file, whatever is in it; `create`, `open` and `inspect` are the ways in."""
+        connection = _connect(path, read_only=read_only, vfs=vfs)
         self._connection = connection
         self._turn = threading.RLock()
+        self._wal_pages = 0
+        self._wal_pages_max = WAL_PAGES if vfs is None else WAL_PAGES_SIMULATED
+        connection.set_wal_hook(self._note_wal)
         self.path = path
 
     @classmethod
@@ -103,7 +118,7 @@ class Database:
                 raise HomeInvalid(f"{path} exists already") from error
             except OSError as error:
                 raise DiskFailed(f"{path}: {error}") from error
-        database = cls(_connect(path, read_only=False, vfs=vfs), path)
+        database = cls(path, read_only=False, vfs=vfs)
         # A page size counts only before anything is written, WAL mode only outside a transaction.
         database.rows(f"PRAGMA page_size={schema.page_bytes}")
         database.rows("PRAGMA journal_mode=WAL")
@@ -136,13 +151,22 @@ class Database:
         """
         if vfs is None and not path.is_file():
             raise DiskFailed(f"{path} is missing")
-        database = cls(_connect(path, read_only=read_only, vfs=vfs), path)
+        database = cls(path, read_only=read_only, vfs=vfs)
         try:
             database._check(schema, ledger=ledger, read_only=read_only)
+            if not read_only:
+                database.rows("PRAGMA journal_mode=WAL")  # A copy out of a backup has none.
         except DrystoneError:
             database.close()
             raise
         return database
+
+    @classmethod
+    def inspect(cls, path: Path, *, vfs: str | None = None) -> "Database":
+        """Open a file for reading whatever it is, for `fsck`. Raises: DiskFailed."""
+        if vfs is None and not path.is_file():
+            raise DiskFailed(f"{path} is missing")
+        return cls(path, read_only=True, vfs=vfs)
 
     def _check(self, schema: Schema, *, ledger: bytes | None, read_only: bool) -> None:
         kind, version = self.meta("kind"), self.meta("schema")
@@ -206,6 +230,23 @@ class Database:
                 if self._connection.in_transaction:
                     self.rows("ROLLBACK")
                 raise
+            if self._wal_pages >= self._wal_pages_max:
+                self._checkpoint()
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file.
+
+        Not SQLite's own automatism, so that a commit's result is the commit's alone: this may find
+        no room, or readers in its way, and nothing is lost by that. Where readers have been in the
+        way for long, it waits for them, or the log would grow for ever.
+        """
+        way = "PASSIVE" if self._wal_pages < WAL_PATIENCE * self._wal_pages_max else "RESTART"
+        with contextlib.suppress(DiskFull, DatabaseBusy):
+            self.rows(f"PRAGMA wal_checkpoint({way})")
 
     @contextmanager
     def turn(self) -> Generator[None]:
@@ -262,7 +303,10 @@ class Database:
         Pages are copied within one read transaction, so that no later commit gets in. Calls
         `progress` with pages done and pages in all.
         """
-        target.touch(mode=0o600, exist_ok=False)
+        try:
+            target.touch(mode=0o600, exist_ok=False)
+        except OSError as error:
+            raise DiskFailed(f"{target}: {error}") from error
         copy = _connect(target, read_only=False, vfs=None)
         try:
             with self.snapshot():
@@ -284,7 +328,7 @@ class Database:
             try:
                 self._connection.close()
             except apsw.Error as error:
-                raise translated(error, self._connection, self.path) from error
+                raise DiskFailed(f"{self.path} was not closed cleanly: {error}") from error
 
 
 def _run(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> list[Row]:
@@ -295,7 +339,7 @@ def _run(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ())
 def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection:
     access = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
     if vfs is not None:
-        access |= apsw.SQLITE_OPEN_CREATE
+        access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         connection = apsw.Connection(str(path), flags=access, vfs=vfs)
     except apsw.Error as error:
@@ -307,7 +351,6 @@ def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection
             _run(connection, "PRAGMA locking_mode=EXCLUSIVE")
         _run(connection, "PRAGMA synchronous=FULL")
         _run(connection, f"PRAGMA cache_size=-{CACHE_KIB}")
-        _run(connection, f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
         _run(connection, "PRAGMA temp_store=MEMORY")
         # A file from elsewhere may hold triggers and views: nothing in it is run.
         _run(connection, "PRAGMA trusted_schema=OFF")
@@ -333,7 +376,9 @@ def translated(error: apsw.Error, connection: apsw.Connection, path: Path) -> Dr
     )
     for classes, ours in kinds:
         if isinstance(error, classes):
-            if ours is DiskFailed and connection.system_errno in (errno.ENOSPC, errno.EDQUOT):
+            extended = getattr(error, "extendedresult", 0)
+            # Only where a write found no room: after a sync that failed nobody knows what is there.
+            if extended in _WRITING and connection.system_errno in (errno.ENOSPC, errno.EDQUOT):
                 return DiskFull(message)
             return ours(message)
     return InvariantBroken(message)
