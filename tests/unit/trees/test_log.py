@@ -240,3 +240,56 @@ def test_a_proof_nobody_can_make_is_our_own_fault() -> None:
     for old, new in ((-1, 3), (4, 3)):
         with pytest.raises(InvariantBroken):
             log.consistency_path(old, new, node)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 9, 100])
+def test_a_path_that_ends_early_is_refused_even_under_the_root_it_leads_to(size: int) -> None:
+    proof = include(0, size)
+    path: list[bytes] = proof["path"]  # type: ignore[assignment]
+    for length in range(len(path)):
+        hash_ = LEAVES[0]
+        for sibling in path[:length]:
+            hash_ = log.node_hash(hash_, sibling)
+        refused_inclusion(**proof | {"path": path[:length], "root": hash_})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 9, 100])
+def test_a_path_that_goes_on_is_refused_even_under_the_root_it_leads_to(size: int) -> None:
+    proof = include(size - 1, size)
+    path: list[bytes] = proof["path"]  # type: ignore[assignment]
+    for above in (log.node_hash(ROOTS[size], LEAVES[0]), log.node_hash(LEAVES[0], ROOTS[size])):
+        refused_inclusion(**proof | {"path": [*path, LEAVES[0]], "root": above})
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (1, 4), (2, 4), (2, 3), (3, 8), (4, 8), (3, 100)])
+def test_a_consistency_path_that_ends_early_or_goes_on_is_refused_under_the_roots_it_leads_to(
+    old: int, new: int
+) -> None:
+    proof = consist(old, new)
+    path: list[bytes] = proof["path"]  # type: ignore[assignment]
+    more = LEAVES[0]
+    roots = {
+        name: log.node_hash(more, ROOTS[size])
+        for name, size in (("old_root", old), ("new_root", new))
+    }
+    refused_consistency(**proof | roots | {"path": [*path, more]})
+    one_sided = {"new_root": log.node_hash(ROOTS[new], more)}
+    refused_consistency(**proof | one_sided | {"path": [*path, more]})
+    for shorter in range(old, new):
+        lower = consist(old, shorter)
+        kept: list[bytes] = lower["path"]  # type: ignore[assignment]
+        if len(kept) < len(path):
+            refused_consistency(**lower | {"new_size": new})
+
+
+def test_a_byte_moved_from_one_hash_to_its_sibling_is_refused() -> None:
+    """Both spellings hash alike: only the length of each hash tells them apart."""
+    left, right = LEAVES[0], LEAVES[1]
+    root = log.node_hash(left, right)
+    for cut in (0, 31):
+        moved = left[:cut], left[cut:] + right
+        refused_inclusion(root=root, size=2, index=0, leaf=moved[0], path=[moved[1]])
+        refused_inclusion(root=root, size=2, index=1, leaf=moved[1], path=[moved[0]])
+    refused_consistency(
+        old_size=1, old_root=left[:31], new_size=2, new_root=root, path=[left[31:] + right]
+    )
