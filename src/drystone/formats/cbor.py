@@ -357,16 +357,17 @@ _READERS: Final = _readers()
 
 def _skip(data: bytes, at: int, depth: int) -> int:
     """Return the offset after the item at `at`, with every check of the readers above."""
-    major = data[at] >> 5
+    first = data[at]
+    major = first >> 5
     if major in (SIMPLE, TEXT):
-        return _READERS[data[at]](data, at, depth)[1]
-    argument, inner = _argument(data, at)
-    if major <= NINT:
-        return inner
+        return _READERS[first](data, at, depth)[1]
+    argument, inner = (first & 31, at + 1) if first & 31 < 24 else _argument(data, at)
     if major == BYTES:
         if inner + argument > len(data):
             _ends_early()
         return inner + argument
+    if major <= NINT:
+        return inner
     if major == TAG and argument not in TAGS:
         raise CborUnsupported(f"tag {argument} at byte {at}")
     if depth >= CBOR_DEPTH_MAX:
@@ -374,7 +375,7 @@ def _skip(data: bytes, at: int, depth: int) -> int:
     if major == TAG:
         return _skip(data, inner, depth + 1)
     if major == MAP:
-        return _skip_pairs(data, inner, depth + 1, count=argument)
+        return _skip_pairs(data, inner, depth + 1, count=argument) if argument else inner
     for _ in range(argument):
         inner = _skip(data, inner, depth + 1)
     return inner
