@@ -88,27 +88,6 @@ class KeyFolder:
         for path in sorted(self.root.glob("*/*.key")):
             yield path.parent.name, path.name.removesuffix(".key")
 
-    def stage(self, *, organisation: str, member: str, alg: int, entropy: bytes) -> KeyFile:
-        """Make the key that is to replace a device's, beside the old one; a staged one is kept.
-
-        A crash between the ledger's yes and `activate` loses nothing: the staged key is found again.
-        """
-        staged = self.path(organisation=organisation, member=member).with_suffix(".key-next")
-        if staged.exists():
-            return read_key_file(staged)
-        key = KeyFile(
-            organisation=organisation, member=member, secret=SecretKey.generate(alg, entropy)
-        )
-        self._make(staged)
-        write_key_file(staged, key)
-        return key
-
-    def activate(self, *, organisation: str, member: str) -> None:
-        """Put the staged key in the place of the device's key, once the ledger took it."""
-        path = self.path(organisation=organisation, member=member)
-        path.with_suffix(".key-next").replace(path)
-        _sync_folder(path.parent)
-
     def reserve(
         self, *, organisation: str, member: str, count: int, epoch: int | None = None, seen: int = 0
     ) -> Position:
@@ -194,6 +173,31 @@ def write_key_file(path: Path, key: KeyFile) -> None:
         "secret": key.secret.to_bytes().hex(),
     }
     write_private(path, (json.dumps(fields, indent=1) + "\n").encode())
+
+
+def stage_key(path: Path, *, alg: int, entropy: bytes) -> KeyFile:
+    """Make the key that is to replace the one in a file, beside it; one already staged is kept.
+
+    A crash between the ledger's yes and `activate_key` loses nothing: the staged key is found again.
+    Raises: KeyFileInvalid when there is no key to replace.
+    """
+    old = read_key_file(path)
+    staged = path.with_suffix(".key-next")
+    if staged.exists():
+        return read_key_file(staged)
+    key = KeyFile(
+        organisation=old.organisation,
+        member=old.member,
+        secret=SecretKey.generate(alg, entropy),
+    )
+    write_key_file(staged, key)
+    return key
+
+
+def activate_key(path: Path) -> None:
+    """Put the staged key in the place of the old one, once the ledger took it."""
+    path.with_suffix(".key-next").replace(path)
+    _sync_folder(path.parent)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@
     POST /v1/records FILE TYPE       the same with a body
     keep NAME REGEX                  remember the first group of REGEX in the last answer; `${NAME}` stands for it
     write FILE TEXT                  a file of one line
-    flip FILE                        flip one bit in the middle of a file
+    flip FILE TEXT                   flip one bit where a file holds TEXT first, or in its middle
 
 Pages of docs/ are played too: their `console` blocks hold `$` lines and the lines that must come, and a block
 headed `toml NAME` is a file.
@@ -129,10 +129,11 @@ class Player:
             name, _, text = rest.partition(" ")
             (self.folder / name).write_text(text.replace("\\n", "\n") + "\n")
         elif word == "flip":
-            path = self.folder / rest
-            data = bytearray(path.read_bytes())
-            data[len(data) // 2] ^= 1
-            path.write_bytes(data)
+            name, _, text = rest.partition(" ")
+            data = bytearray((self.folder / name).read_bytes())
+            at = data.index(text.encode()) if text else len(data) // 2
+            data[at] ^= 1
+            (self.folder / name).write_bytes(data)
         else:
             raise ScriptFailed(f"no such word: {word}")
 

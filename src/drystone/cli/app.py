@@ -33,7 +33,9 @@ ORDER: Final = (
 class Ordered(TyperGroup):
     """A group whose help lists commands in `ORDER`."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] - click is vendored
+    def list_commands(  # pyright: ignore[reportIncompatibleMethodOverride] - typer vendors click
+        self, ctx: typer.Context
+    ) -> list[str]:
         """Give the commands' names."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 

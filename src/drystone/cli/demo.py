@@ -1,4 +1,4 @@
-"""`demo`: a street of meters, live, ending in a receipt that is verified without a network; `demo real`: a real week."""
+"""`demo`: a street of meters, live, ending in a receipt verified without a network; `demo real`: a real week."""
 
 from pathlib import Path
 from typing import Annotated

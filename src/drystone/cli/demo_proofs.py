@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ def show_proofs(stage: Stage, *, organisation: str, device: str) -> None:
     file = stage.folder / "reading.receipt.cbor"
     trust = stage.folder / "trust.json"
     shutil.copy(stage.home / "trust.json", trust)
-    got = stage.run("receipt", "get", name, str(last), "-o", str(file))
+    key = stage.folder / "meter.key.cbor"
+    got = stage.run("receipt", "get", name, str(last), "-o", str(file), "--key", str(key))
     held = stage.note(
         f"drystone receipt get: reading {last} of {device}"
         + (f", {size(file.stat().st_size)}" if got.code == 0 else ""),
@@ -27,8 +29,8 @@ def show_proofs(stage: Stage, *, organisation: str, device: str) -> None:
         detail=got.stderr,
     )
     if held:
-        _verify_offline(stage, file, trust)
-        _verify_single_file(stage, file, trust)
+        _verify_offline(stage, file, trust, key)
+        _verify_single_file(stage, file, trust, key)
         _verify_altered(stage, file, trust)
     proof = stage.folder / "stream.completeness.cbor"
     got = stage.run("completeness", name, "-o", str(proof))
@@ -36,7 +38,7 @@ def show_proofs(stage: Stage, *, organisation: str, device: str) -> None:
     stage.note(
         f"completeness of {device}: no hidden gap, verified offline",
         held=got.code == 0 and shown.code == 0,
-        detail=got.stderr + shown.stderr or shown.stdout.partition("\n\n")[0],
+        detail=got.stderr + shown.stderr or said(shown.stdout),
     )
 
 
@@ -44,13 +46,16 @@ def show_damage(stage: Stage, *, organisation: str, device: str) -> None:
     """Back the node up, check the copy, flip one byte in it, and let fsck say what is broken."""
     copy = stage.folder / "copy"
     done = stage.run("backup", str(copy))
-    if not stage.note("drystone backup: a copy, while the node runs", held=done.code == 0, detail=done.stderr):  # fmt: skip
+    stage.note(
+        "drystone backup: a copy, while the node runs", held=done.code == 0, detail=done.stderr
+    )
+    if done.code:
         return
     clean = stage.run("fsck", "--json", home=copy)
     stage.note("drystone fsck: the copy is clean", held=clean.code == 0, detail=clean.stderr)
     raw = stage.folder / "reading.cose"
     stage.run("record", "get", f"{organisation}/{device}", "3", "-o", str(raw))
-    place = flip_byte(copy, raw.read_bytes())
+    place = flip_bit(copy, raw.read_bytes())
     damaged = stage.run("fsck", home=copy)
     lines = [line for line in damaged.stdout.splitlines() if line.strip()]
     stage.note(
@@ -60,22 +65,36 @@ def show_damage(stage: Stage, *, organisation: str, device: str) -> None:
     )
 
 
-def flip_byte(copy: Path, record: bytes) -> str:
-    """Flip the lowest bit of a byte in the middle of a record inside the copy's databases; return where."""
-    needle = record[-32:]  # the end of its signature lies in one piece on a page
-    for name in ("vertices.db", "ledger.db"):
-        path = copy / name
-        data = bytearray(path.read_bytes())
-        at = data.find(needle)
-        if at >= 0:
-            data[at + 7] ^= 1
-            path.write_bytes(data)
-            return f"{name}, offset {at + 7:,}"
+def flip_bit(copy: Path, record: bytes) -> str:
+    """Flip one bit of a record's leaf hash in a copy's log, or where that is not found in the file's middle.
+
+    Returns where, for people.
+    """
     path = copy / "ledger.db"
     data = bytearray(path.read_bytes())
-    data[len(data) * 3 // 4] ^= 1
+    leaf = sha256(b"\0" + sha256(record).digest()).digest()
+    found = data.rfind(leaf[:16])
+    at = found + 5 if found >= 0 else len(data) // 2
+    data[at] ^= 1
     path.write_bytes(data)
-    return f"ledger.db, offset {len(data) * 3 // 4:,}"
+    return f"{path.name}, byte {at:,}"
+
+
+def said(report: str, *, figures: bool = False) -> str:
+    """Give a report's first sentence on one line, and with `figures` what was measured and by whom signed."""
+    head, _, rest = report.partition("\n\n")
+    lines = [" ".join(head.split())]
+    if figures:
+        body, _, proved = rest.partition("\n\n")
+        skipped = ("from:", "position:", "record id:", "log", "node:", "receipt", "witness")
+        listed = [line for line in body.splitlines() if not line.strip().startswith(skipped)]
+        lines += [line for line in listed if line[:3].strip()]
+        lines += [
+            " ".join(sentence.split())
+            for sentence in proved.partition("\n\n")[0].split("+ ")
+            if "own signature" in sentence
+        ]
+    return "\n".join(lines)
 
 
 def _last_number(stage: Stage, name: str) -> int:
@@ -85,9 +104,10 @@ def _last_number(stage: Stage, name: str) -> int:
         return int(node.get(f"/v1/streams/{name}")["last"])
 
 
-def _verify_offline(stage: Stage, file: Path, trust: Path) -> None:
+def _verify_offline(stage: Stage, file: Path, trust: Path, key: Path) -> None:
     offline = offline_prefix()
-    done = stage.run("verify", str(file), "--trust", str(trust), offline=True)
+    arguments = ["verify", str(file), "--trust", str(trust), "--key", str(key)]
+    done = stage.run(*arguments, offline=True)
     where = (
         "in a process without any network"
         if offline
@@ -96,16 +116,16 @@ def _verify_offline(stage: Stage, file: Path, trust: Path) -> None:
     stage.note(
         f"drystone verify, {where}",
         held=done.code == 0,
-        detail="\n".join(done.stdout.splitlines()[:LINES_SHOWN]) or done.stderr,
+        detail=said(done.stdout, figures=True) or done.stderr,
     )
 
 
-def _verify_single_file(stage: Stage, file: Path, trust: Path) -> None:
+def _verify_single_file(stage: Stage, file: Path, trust: Path, key: Path) -> None:
     verifier = single_file_verifier()
     if verifier is None:
         return
     command = [*offline_prefix(), sys.executable, "-I", str(verifier)]
-    done = run_command([*command, str(file), "--trust", str(trust)])
+    done = run_command([*command, str(file), "--trust", str(trust), "--key", str(key)])
     stage.note(
         f"the same with {verifier.name} ({size(verifier.stat().st_size)}, one file)",
         held=done.code == 0,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from drystone.cli.demo_proofs import said
 from drystone.cli.demo_stage import Result, Stage, program
 from drystone.cli.output import number, size
 from drystone.client import Client, find_endpoint
@@ -148,7 +149,7 @@ def _completeness(stage: Stage, node: Client, table: Path) -> str:
         f"completeness of {home}: verified without network"
         + (f", {size(proof.stat().st_size)}" if got.code == 0 else ""),
         held=got.code == 0 and shown.code == 0,
-        detail=got.stderr + shown.stderr or shown.stdout.partition("\n\n")[0],
+        detail=got.stderr + shown.stderr or said(shown.stdout),
     )
     return home
 

@@ -168,8 +168,8 @@ def _finish(stage: Stage, node: Client, street: Street, table: StreetTable) -> N
     missing = sum(row["missing"] for row in streams)
     counted = sum(row["records"] for row in streams if row["sub"] in _names(street))
     stage.note(
-        f"the ledger accounts for each: {counted:,} records in {len(_names(street))} streams,"
-        f" {missing} numbers missing",
+        f"each accounted for: {counted:,} records in {len(_names(street))} streams,"
+        f" {missing or 'no'} number missing",
         held=counted == table.records and not missing,
     )
 

@@ -31,7 +31,7 @@ ProofFile = Annotated[
 
 
 @command(app)
-def enrol(
+def enrol(  # tidy: long, because its parameters are the command's options
     devices: Annotated[
         list[str], typer.Argument(metavar="DEVICE...", help="Devices of your organisation.")
     ],
@@ -56,6 +56,7 @@ def enrol(
         ),
     ] = None,
     keys: options.Keys = None,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -72,16 +73,17 @@ def enrol(
       drystone device enrol water-7 --profile water --attested-by gw-1
     """
     from drystone.cli.enrolment import attach, enrol_members, make_members
-    from drystone.cli.node_access import connect, key_folder, read_stream
+    from drystone.cli.node_access import caller, connect, key_folder, read_stream
     from drystone.errors import RequestMalformed
 
     if proof is not None and len(devices) != 1:
         raise RequestMalformed("--proof goes with one device")
-    streams = [read_stream(device, home) for device in devices]
+    streams = [read_stream(device, home, sign_as=sign_as) for device in devices]
     folder = key_folder(home, keys)
     with connect(home, url) as node:
+        by = caller(node, home, sign_as)
         if attested_by is not None:
-            height = attach(node, home, streams, gateway=attested_by, profile=profile)
+            height = attach(by, streams, gateway=attested_by, profile=profile)
         else:
             members = make_members(
                 node,
@@ -92,7 +94,7 @@ def enrol(
                 profile=profile,
                 roles=role,
             )
-            height = enrol_members(node, home, members)
+            height = enrol_members(by, members)
     names = [stream.text for stream in streams]
     emit(
         {"ok": True, "devices": names, "height": height, "keys": str(folder.root)},
@@ -156,6 +158,7 @@ def rotate(
     proof: ProofFile = None,
     alg: Algorithm = "ed25519",
     keys: options.Keys = None,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -168,16 +171,21 @@ def rotate(
     Examples:
       drystone device rotate m-004217
       drystone device rotate m-004217 --proof m-004217.new.proof
+      drystone device rotate operator
     """
     from drystone.cli.enrolment import rotate_key, rotate_proved
-    from drystone.cli.node_access import connect, key_folder, read_stream
+    from drystone.cli.node_access import caller, connect, key_folder, read_stream
 
-    stream = read_stream(device, home)
+    stream = read_stream(device, home, sign_as=sign_as)
     with connect(home, url) as node:
+        by = caller(node, home, sign_as)
         if proof is not None:
-            height = rotate_proved(node, home, stream, proof.read_bytes())
+            height = rotate_proved(by, stream, proof.read_bytes())
         else:
-            height = rotate_key(node, home, stream, key_folder(home, keys), alg=algorithm(alg))
+            own = stream == by.stream
+            folder = key_folder(home, keys)
+            place = folder.path(organisation=stream.organisation, member=stream.member)
+            height = rotate_key(by, stream, by.path if own else place, alg=algorithm(alg))
     emit(
         {"ok": True, "device": stream.text, "height": height},
         as_json=as_json,
@@ -192,6 +200,7 @@ def revoke(
         str | None,
         typer.Option("--kid", help="Revoke this key only (8 hex digits).", show_default=False),
     ] = None,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -202,16 +211,16 @@ def revoke(
       drystone device revoke m-004217
       drystone device revoke m-004217 --kid 44be5de2
     """
-    from drystone.cli.node_access import connect, read_stream, send_call
+    from drystone.cli.node_access import caller, connect, read_stream
 
-    stream = read_stream(device, home)
+    stream = read_stream(device, home, sign_as=sign_as)
     arguments: dict[str, Any] = {"sub": stream.member}
     if stream.device is not None:
         arguments["device"] = stream.device
     if kid is not None:
         arguments["kid"] = kid.lower()
     with connect(home, url) as node:
-        answer = send_call(node, home, contract="registry", function="revoke", arguments=arguments)
+        answer = caller(node, home, sign_as).call("registry", "revoke", arguments)
     emit(
         {"ok": True, "device": stream.text, "kid": kid, "height": answer.height},
         as_json=as_json,

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drystone.cli.node_access import ledger_id, send_call
+from drystone.cli.node_access import Caller, ledger_id
 from drystone.client import Client, StreamName
-from drystone.errors import AlreadyExists, RequestMalformed
-from drystone.keyfolder import KeyFolder
+from drystone.errors import AlreadyExists, KeyRevoked, RequestMalformed
+from drystone.keyfolder import KeyFolder, activate_key, stage_key
 from drystone.limits import ENROL_MEMBERS_MAX
 from drystone.records.record import enrolment_proof
 
@@ -54,18 +54,18 @@ def make_members(
     return members
 
 
-def enrol_members(node: Client, home: Path, members: Sequence[dict[str, Any]]) -> int | None:
+def enrol_members(by: Caller, members: Sequence[dict[str, Any]]) -> int | None:
     """Enrol members in as few calls as fit; return the last call's block. Raises: as `send_call`."""
     height: int | None = None
     for begin in range(0, len(members), ENROL_MEMBERS_MAX):
         arguments = {"members": list(members[begin : begin + ENROL_MEMBERS_MAX])}
-        answer = send_call(node, home, contract="registry", function="enrol", arguments=arguments)
+        answer = by.call("registry", "enrol", arguments)
         height = answer.height
     return height
 
 
 def attach(
-    node: Client, home: Path, streams: Sequence[StreamName], *, gateway: str, profile: str | None
+    by: Caller, streams: Sequence[StreamName], *, gateway: str, profile: str | None
 ) -> int | None:
     """Attach devices that do not sign to a gateway; return the last call's block."""
     if profile is None:
@@ -73,44 +73,38 @@ def attach(
     height: int | None = None
     for stream in streams:
         arguments = {"gateway": gateway, "device": stream.member, "profile": profile}
-        answer = send_call(node, home, contract="registry", function="attach", arguments=arguments)
+        answer = by.call("registry", "attach", arguments)
         height = answer.height
     return height
 
 
-def add_profile(node: Client, home: Path, arguments: dict[str, Any]) -> int | None:
+def add_profile(by: Caller, arguments: dict[str, Any]) -> int | None:
     """Register a profile; return the call's block."""
-    return send_call(
-        node, home, contract="registry", function="profile", arguments=arguments
-    ).height
+    return by.call("registry", "profile", arguments).height
 
 
-def rotate_proved(node: Client, home: Path, stream: StreamName, proof: bytes) -> int | None:
+def rotate_proved(by: Caller, stream: StreamName, proof: bytes) -> int | None:
     """Rotate to the key of a proof that the device made itself; return the call's block."""
     arguments = {"sub": stream.member, "proof": proof.hex()}
-    return send_call(node, home, contract="registry", function="rotate", arguments=arguments).height
+    return by.call("registry", "rotate", arguments).height
 
 
-def rotate_key(
-    node: Client, home: Path, stream: StreamName, folder: KeyFolder, *, alg: int
-) -> int | None:
-    """Make a device's next key, rotate to it on the ledger, and only then put it in the old one's place.
+def rotate_key(by: Caller, stream: StreamName, path: Path, *, alg: int) -> int | None:
+    """Make a member's next key, rotate to it on the ledger, and only then put it in the old one's place.
 
     After a crash in between, the staged key is already the ledger's: then only the file is moved, and None returned.
     """
-    who = {"organisation": stream.organisation, "member": stream.member}
-    folder.load(**who)
-    staged = folder.stage(**who, alg=alg, entropy=os.urandom(32)).secret
+    staged = stage_key(path, alg=alg, entropy=os.urandom(32)).secret
     proof = enrolment_proof(
-        secret=staged, iss=stream.organisation, sub=stream.member, ledger=ledger_id(node)
+        secret=staged, iss=stream.organisation, sub=stream.member, ledger=ledger_id(by.node)
     )
     try:
-        height = rotate_proved(node, home, stream, proof)
-    except AlreadyExists:
-        member = node.get(f"/v1/devices/{stream.path}")
+        height = rotate_proved(by, stream, proof)
+    except (AlreadyExists, KeyRevoked):
+        member = by.node.get(f"/v1/devices/{stream.path}")
         current = [key["kid"] for key in member["keys"] if key["status"] == "active"]
         if staged.public.kid().hex() not in current:
             raise
         height = None
-    folder.activate(**who)
+    activate_key(path)
     return height

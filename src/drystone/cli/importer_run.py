@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drystone.cli.enrolment import add_profile, enrol_members, make_members
-from drystone.cli.node_access import connect, key_folder
+from drystone.cli.node_access import Caller, caller, connect, key_folder
 from drystone.cli.progress import Bar
 from drystone.client import Client
 from drystone.client_messages import StreamName
@@ -65,7 +65,7 @@ def run_import(
     summary.resumed = min(journal.done, summary.records)
     with connect(home, url) as node:
         if enrol:
-            enrol_absent(node, home, folder, table, list(found.packs))
+            enrol_absent(caller(node, home, None), folder, table, list(found.packs))
         reserve_stretches(
             journal,
             folder,
@@ -108,22 +108,22 @@ def load_mapping(path: Path) -> tuple[Table, bytes]:
         raise ImportMalformed("mapping: not UTF-8") from error
 
 
-def enrol_absent(
-    node: Client, home: Path, folder: "KeyFolder", table: Table, devices: list[str]
-) -> None:
+def enrol_absent(by: Caller, folder: "KeyFolder", table: Table, devices: list[str]) -> None:
     """Enrol the devices that the ledger does not know, and their profile if it is missing."""
     organisation = table.organisation
-    known = {row["sub"] for row in node.rows("/v1/devices", {"iss": organisation})}
+    known = {row["sub"] for row in by.node.rows("/v1/devices", {"iss": organisation})}
     absent = [device for device in devices if device not in known]
     if not absent:
         return
     if table.profile:
-        profiles = {row["name"] for row in node.rows("/v1/profiles", {"iss": organisation})}
+        profiles = {row["name"] for row in by.node.rows("/v1/profiles", {"iss": organisation})}
         if table.profile not in profiles:
-            add_profile(node, home, profile_of(table))
+            add_profile(by, profile_of(table))
     streams = [StreamName(organisation, device, None) for device in absent]
-    members = make_members(node, folder, streams, alg=cose.ALG_EDDSA, profile=table.profile or None)
-    enrol_members(node, home, members)
+    members = make_members(
+        by.node, folder, streams, alg=cose.ALG_EDDSA, profile=table.profile or None
+    )
+    enrol_members(by, members)
 
 
 def profile_of(table: Table) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`fsck`, `backup`, `restore`: look after the files of a node."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,7 @@ from drystone.cli.output import emit, facts, number
 from drystone.cli.progress import Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from drystone.storage.fsck import Finding
 
 FINDINGS_SHOWN = 20
 
@@ -29,10 +30,13 @@ def fsck(
       drystone fsck
       drystone fsck --home /backup/drystone-2026-11-20 --json
     """
+    from drystone.errors import HomeInvalid
     from drystone.storage.fsck import fsck as check
 
+    if not home.is_dir():
+        raise HomeInvalid(f"there is no folder {home}")
     with Bar("recompute", total=1, unit="blocks") as bar:
-        found = list(check(home, progress=_progress(bar)))
+        found = check(home, progress=_progress(bar))
     emit(
         {"ok": not found, "findings": [finding._asdict() for finding in found]},
         as_json=as_json,
@@ -42,22 +46,29 @@ def fsck(
         raise exits.CheckFailed
 
 
-def findings_text(home: Path, found: list[Any]) -> str:
+def findings_text(home: Path, found: Sequence["Finding"]) -> str:
     """Say what is damaged, the first findings one by one."""
     if not found:
         return f"clean: {home}"
-    shown = [
-        f"damaged: {one.table} row {one.row} column {one.column}: {one.what}"
-        for one in found[:FINDINGS_SHOWN]
-    ]
-    rest = len(found) - len(shown)
-    return "\n".join([*shown, *([f"and {number(rest)} more"] if rest else [])])
+    lines: list[str] = []
+    for one in found[:FINDINGS_SHOWN]:
+        place = [("table", one.table), ("row", one.row), ("column", one.column)]
+        named = ", ".join(f"{label} {value}" for label, value in place if value)
+        lines += [f"damaged: {one.database}" + (f", {named}" if named else ""), f"  {one.what}"]
+    rest = len(found) - FINDINGS_SHOWN
+    return "\n".join([*lines, *([f"and {number(rest)} more"] if rest > 0 else [])])
 
 
 def backup(
     target: Annotated[
         Path, typer.Argument(metavar="TARGET", help="A folder that does not exist yet.")
     ],
+    keys: Annotated[
+        bool,
+        typer.Option(
+            "--keys/--no-keys", help="Take the secret keys along; no node starts without them."
+        ),
+    ] = True,
     home: options.Home = options.HOME_DEFAULT,
     as_json: options.AsJson = False,
 ) -> None:
@@ -71,7 +82,8 @@ def backup(
     """
     from drystone.storage.backup import backup as copy_home
 
-    copy_home(home, target)
+    with Bar("copy", total=1, unit="pages") as bar:
+        copy_home(home, target, with_keys=keys, progress=_progress(bar))
     emit(
         {"ok": True, "target": str(target)},
         as_json=as_json,
@@ -103,7 +115,8 @@ def restore(
     """
     from drystone.storage.backup import restore as make_home
 
-    make_home(source, home, verify=verify)
+    with Bar("recompute", total=1, unit="blocks") as bar:
+        make_home(source, home, verify=verify, progress=_progress(bar))
     emit(
         {"ok": True, "home": str(home), "verified": verify},
         as_json=as_json,
@@ -117,15 +130,15 @@ def restore(
     )
 
 
-def _progress(bar: Bar) -> "Callable[[int, int], None]":
-    """Draw how many of how many blocks are recomputed."""
-    done = 0
+def _progress(bar: Bar) -> Callable[[int, int], None]:
+    """Draw how far something is; each file of a copy starts anew."""
+    seen = [0, 0]  # done and total, as drawn
 
-    def move(count: int, total: int) -> None:
-        nonlocal done
-        if done == 0:
-            bar.label("recompute", total=total)
-        bar.advance(count - done)
-        done = count
+    def move(done: int, total: int) -> None:
+        if total != seen[1] or done < seen[0]:
+            bar.restart(total)
+            seen[:] = [0, total]
+        bar.advance(done - seen[0])
+        seen[0] = done
 
     return move

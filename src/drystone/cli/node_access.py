@@ -1,9 +1,11 @@
 """How a command reaches a node and names a stream; how the operator signs a call.
 
-Imported by commands when they run, never at start. Calls (enrol, rotate, revoke, profiles, proposals) are ordinary signed records of the operator, sent to the node and
-awaited until the ledger has decided: a refusal there is this command's refusal.
+Imported by commands when they run, never at start. Calls (enrol, rotate, revoke, profiles, proposals) are ordinary
+signed records of the operator, sent to the node and awaited until the ledger has decided: a refusal there is this
+command's refusal.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +18,10 @@ from drystone.client import (
 )
 from drystone.client_messages import error_of
 from drystone.errors import KeyFileInvalid, NotFound, RequestMalformed, Unavailable
+from drystone.formats import cose
 from drystone.gateway.answer import Answer, Wait
 from drystone.keyfolder import KeyFile, KeyFolder, Position, read_key_file
+from drystone.records.record import write_call, write_record
 
 STEPS_MAX: Final = 1_000_000
 """The step limit that calls of the built-in functions carry; they use none of it."""
@@ -32,7 +36,7 @@ def connect(home: Path, url: str | None) -> Client:
     return Client(Endpoint(url=url.rstrip("/"), token=read_token(home)))
 
 
-def read_stream(text: str, home: Path) -> StreamName:
+def read_stream(text: str, home: Path, *, sign_as: Path | None = None) -> StreamName:
     """Read DEVICE, ORGANISATION/DEVICE or ORGANISATION/GATEWAY/DEVICE.
 
     Does not check that it exists. Raises: RequestMalformed.
@@ -41,23 +45,18 @@ def read_stream(text: str, home: Path) -> StreamName:
     if not all(parts) or len(parts) > 3:
         raise RequestMalformed(f"{text!r} names no device: ORGANISATION/DEVICE is expected")
     if len(parts) == 1:
-        parts = [own_organisation(home), *parts]
+        parts = [own_organisation(home, sign_as), *parts]
     return StreamName(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
 
 
-def own_organisation(home: Path) -> str:
-    """Give the organisation of the home's operator. Raises: RequestMalformed when there is none."""
+def own_organisation(home: Path, sign_as: Path | None = None) -> str:
+    """Give the organisation of whoever signs here. Raises: RequestMalformed when there is nobody."""
     try:
-        return operator_key(home).organisation
+        return read_key_file(sign_as or home / "keys" / "operator.key").organisation
     except KeyFileInvalid as error:
         raise RequestMalformed(
             f"name the organisation (ORGANISATION/DEVICE): this home has no operator ({error})"
         ) from error
-
-
-def operator_key(home: Path) -> KeyFile:
-    """Read the operator's key of a home. Raises: KeyFileInvalid."""
-    return read_key_file(home / "keys" / "operator.key")
 
 
 def key_folder(home: Path, keys: Path | None) -> KeyFolder:
@@ -99,43 +98,66 @@ def deliver_or_release(
     return answer
 
 
-def send_call(
-    node: Client, home: Path, *, contract: str, function: str, arguments: dict[str, Any]
-) -> Answer:
-    """Sign a call as the home's operator, send it, and wait for what the ledger decides.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A member that signs calls: its key, the file it lies in, where its positions are kept."""
 
-    Raises: the refusal, whether at intake or on the ledger; KeyFileInvalid, Unavailable.
+    node: Client
+    key: KeyFile
+    path: Path
+    folder: KeyFolder
+
+    @property
+    def stream(self) -> StreamName:
+        """The stream of the member's own records."""
+        return StreamName(self.key.organisation, self.key.member, None)
+
+    def call(self, contract: str, function: str, arguments: dict[str, Any]) -> Answer:
+        """Sign a call, send it, and wait for what the ledger decides.
+
+        Raises: the refusal, whether at intake or on the ledger; Unavailable when it is not decided in time.
+        """
+        ledger = ledger_id(self.node)
+        organisation, member, _ = self.stream
+        epoch = self.folder.epoch(organisation=organisation, member=member)
+        seen = next_sequence(self.node, self.stream, epoch=epoch)
+        position = self.folder.reserve(organisation=organisation, member=member, count=1, seen=seen)
+        record = write_record(
+            secret=self.key.secret,
+            iss=organisation,
+            sub=member,
+            epoch=position.epoch,
+            seq=position.seq,
+            payload=write_call(
+                ledger=ledger,
+                contract=contract,
+                function=function,
+                args=arguments,
+                limit=STEPS_MAX,
+            ),
+            content_type=cose.CBOR,
+        )
+        answer = deliver_or_release(
+            self.node, self.folder, self.stream, record, position=position, wait="committed"
+        )
+        if answer.code not in {"stored", "already"}:
+            raise error_of(answer.code, answer.detail)
+        if answer.outcome is None:
+            raise Unavailable("the call is stored but not decided yet; look at it again later")
+        if answer.outcome != "accepted":
+            detail = answer.detail or f"the ledger refused {contract}.{function}"
+            raise error_of(answer.outcome, detail)
+        return answer
+
+
+def caller(node: Client, home: Path, sign_as: Path | None) -> Caller:
+    """Give who signs calls: the key file named, or the home's operator. Raises: KeyFileInvalid.
+
+    A key of a key folder keeps its positions there; any other's are kept with the home's devices.
     """
-    from drystone.formats import cose
-    from drystone.records.record import write_call, write_record
-
-    operator = operator_key(home)
-    who = StreamName(operator.organisation, operator.member, None)
+    path = sign_as or home / "keys" / "operator.key"
+    key = read_key_file(path)
     folder = KeyFolder(home / DEVICES)
-    ledger = ledger_id(node)
-    epoch = folder.epoch(organisation=who.organisation, member=who.member)
-    position = folder.reserve(
-        organisation=who.organisation,
-        member=who.member,
-        count=1,
-        seen=next_sequence(node, who, epoch=epoch),
-    )
-    record = write_record(
-        secret=operator.secret,
-        iss=who.organisation,
-        sub=who.member,
-        epoch=position.epoch,
-        seq=position.seq,
-        payload=write_call(
-            ledger=ledger, contract=contract, function=function, args=arguments, limit=STEPS_MAX
-        ),
-        content_type=cose.CBOR,
-    )
-    answer = deliver_or_release(node, folder, who, record, position=position, wait="committed")
-    if answer.code not in {"stored", "already"}:
-        raise error_of(answer.code, answer.detail)
-    if answer.outcome is None:
-        raise Unavailable("the call is stored but not decided yet; look at it again later")
-    if answer.outcome != "accepted":
-        raise error_of(answer.outcome, answer.detail or f"the ledger refused {contract}.{function}")
-    return answer
+    if (path.parent.name, path.name) == (key.organisation, f"{key.member}.key"):
+        folder = KeyFolder(path.parent.parent)
+    return Caller(node=node, key=key, path=path, folder=folder)

@@ -30,6 +30,17 @@ Keys = Annotated[
         "--keys", help="Folder of device keys. Without it: HOME/devices.", show_default=False
     ),
 ]
+SignAs = Annotated[
+    Path | None,
+    typer.Option(
+        "--as",
+        metavar="KEYFILE",
+        exists=True,
+        dir_okay=False,
+        help="Sign as this member. Without it: the home's operator.",
+        show_default=False,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Write the bytes to this file.", show_default=False),

@@ -59,6 +59,7 @@ def add(
     governor: Annotated[
         str, typer.Option("--governor", help="Member id of its first governor.")
     ] = "operator",
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -77,12 +78,13 @@ def add(
         "sub": governor,
         "proof": proof.read_bytes().hex(),
     }
-    _vote(home, url, "propose", arguments, as_json=as_json)
+    _vote(home, url, sign_as, "propose", arguments, as_json=as_json)
 
 
 @command(app)
 def revoke(
     organisation: Alias,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -93,12 +95,13 @@ def revoke(
       drystone org revoke wwz
     """
     arguments = {"kind": "revoke", "organisation": organisation}
-    _vote(home, url, "propose", arguments, as_json=as_json)
+    _vote(home, url, sign_as, "propose", arguments, as_json=as_json)
 
 
 @command(app)
 def reinstate(
     organisation: Alias,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -109,12 +112,13 @@ def reinstate(
       drystone org reinstate wwz
     """
     arguments = {"kind": "reinstate", "organisation": organisation}
-    _vote(home, url, "propose", arguments, as_json=as_json)
+    _vote(home, url, sign_as, "propose", arguments, as_json=as_json)
 
 
 @command(app)
 def approve(
     proposal: Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, 32 hex digits.")],
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -124,18 +128,22 @@ def approve(
     Example:
       drystone org approve 5f0c81d2a9b34e77860d1a2b3c4d5e6f
     """
-    _vote(home, url, "approve", {"proposal": proposal}, as_json=as_json)
+    _vote(home, url, sign_as, "approve", {"proposal": proposal}, as_json=as_json)
 
 
 def _vote(
-    home: Path, url: str | None, function: str, arguments: dict[str, Any], *, as_json: bool
+    home: Path,
+    url: str | None,
+    sign_as: Path | None,
+    function: str,
+    arguments: dict[str, Any],
+    *,
+    as_json: bool,
 ) -> None:
-    from drystone.cli.node_access import connect, send_call
+    from drystone.cli.node_access import caller, connect
 
     with connect(home, url) as node:
-        answer = send_call(
-            node, home, contract="governance", function=function, arguments=arguments
-        )
+        answer = caller(node, home, sign_as).call("governance", function, arguments)
     show_vote(answer, arguments, as_json=as_json)
 
 

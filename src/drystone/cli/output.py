@@ -67,18 +67,6 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
-def decimal(value: object) -> str:
-    """A signed number as its digits: an integer, or (exponent, mantissa)."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if not isinstance(value, tuple | list):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    exponent, mantissa = value  # pyright: ignore[reportUnknownVariableType] - a decimal fraction
-    digits = str(abs(int(mantissa))).rjust(1 - int(exponent), "0")  # pyright: ignore[reportUnknownArgumentType]
-    point = len(digits) + int(exponent)  # pyright: ignore[reportUnknownArgumentType]
-    return f"{'-' if int(mantissa) < 0 else ''}{digits[:point]}.{digits[point:]}"  # pyright: ignore[reportUnknownArgumentType]
-
-
 def _cell(value: object) -> str:
     if value is None:
         return "-"

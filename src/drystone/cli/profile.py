@@ -37,6 +37,7 @@ def add(
         str | None,
         typer.Option("--rule", help="The rule that judges readings: accept.", show_default=False),
     ] = None,
+    sign_as: options.SignAs = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
     as_json: options.AsJson = False,
@@ -48,7 +49,7 @@ def add(
       drystone device profile add interval -m energy=kWh
     """
     from drystone.cli.enrolment import add_profile
-    from drystone.cli.node_access import connect
+    from drystone.cli.node_access import caller, connect
 
     arguments: dict[str, Any] = {
         "name": name,
@@ -59,7 +60,7 @@ def add(
     if rule is not None:
         arguments["rule"] = rule
     with connect(home, url) as node:
-        height = add_profile(node, home, arguments)
+        height = add_profile(caller(node, home, sign_as), arguments)
     emit(
         {"ok": True, "profile": name, "height": height},
         as_json=as_json,

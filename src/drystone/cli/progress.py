@@ -63,9 +63,7 @@ class Bar:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=count)
 
-    def label(self, text: str, *, total: int | None = None) -> None:
-        """Say what happens now; `total` starts the bar anew."""
+    def restart(self, total: int) -> None:
+        """Begin anew, with another total."""
         if self._progress is not None and self._task is not None:
-            if total is not None:
-                self._progress.reset(self._task, total=total)
-            self._progress.update(self._task, description=text)
+            self._progress.reset(self._task, total=total)

@@ -8,7 +8,7 @@ import pytest
 
 from drystone.errors import AlreadyExists, KeyFileInvalid
 from drystone.formats.cose import ALG_EDDSA, ALG_ES256
-from drystone.keyfolder import KeyFolder, Position, read_key_file
+from drystone.keyfolder import KeyFolder, Position, activate_key, read_key_file, stage_key
 
 ENTROPY = bytes(range(32))
 
@@ -165,17 +165,22 @@ def test_a_damaged_position_file_is_refused(folder: KeyFolder, text: str) -> Non
 
 
 def test_a_staged_key_is_found_again_after_a_crash(folder: KeyFolder) -> None:
-    make(folder)
-    first = folder.stage(organisation="ewz", member="m-1", alg=ALG_EDDSA, entropy=b"\1" * 32)
-    again = folder.stage(organisation="ewz", member="m-1", alg=ALG_EDDSA, entropy=b"\2" * 32)
+    path = make(folder)
+    first = stage_key(path, alg=ALG_EDDSA, entropy=b"\1" * 32)
+    again = stage_key(path, alg=ALG_EDDSA, entropy=b"\2" * 32)
     assert first.secret.public == again.secret.public
 
 
 def test_an_activated_key_takes_the_old_one_s_place(folder: KeyFolder) -> None:
-    make(folder)
-    staged = folder.stage(organisation="ewz", member="m-1", alg=ALG_EDDSA, entropy=b"\1" * 32)
-    folder.activate(organisation="ewz", member="m-1")
+    path = make(folder)
+    staged = stage_key(path, alg=ALG_ES256, entropy=b"\1" * 32)
+    activate_key(path)
     assert folder.load(organisation="ewz", member="m-1").secret.public == staged.secret.public
+
+
+def test_a_key_that_is_not_there_is_not_replaced(folder: KeyFolder) -> None:
+    with pytest.raises(KeyFileInvalid):
+        stage_key(folder.path(organisation="ewz", member="m-1"), alg=ALG_EDDSA, entropy=ENTROPY)
 
 
 def test_a_key_file_is_whole_or_absent_when_writing_fails(
