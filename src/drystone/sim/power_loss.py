@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from enum import Enum, auto
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -202,8 +202,8 @@ class PowerLossVFS(apsw.VFS):
         self.mount_name = name
         super().__init__(name, "", maxpathname=1_024)
 
-    # apsw asks for an object with these methods, its types for a subclass that opens a real file.
-    def xOpen(self, name: object, flags: list[int]) -> "_File":  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride]
+    # apsw asks for an object with these methods, its types for one that opens a real file.
+    def xOpen(self, name: object, flags: list[int]) -> Any:  # noqa: N802
         """Open or create a file."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
         self.disk.alive(self.life)

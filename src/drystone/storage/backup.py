@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from drystone.errors import DatabaseCorrupt, DiskFailed, DiskFull, HomeInvalid
-from drystone.storage.database import Database
+from drystone.storage.database import Database, sync_file
 from drystone.storage.files import GENESIS_FILE, LEDGER_FILE, VERTICES_FILE, ledger_id
 from drystone.storage.fsck import fsck
 from drystone.storage.ledger import SCHEMA as LEDGER_SCHEMA
@@ -32,7 +32,7 @@ KEYS_FOLDER: Final = "keys"
 FINDINGS_SHOWN: Final = 5
 
 Progress = Callable[[int, int], None]
-"""Told of (pages copied, pages in all), file by file; or of blocks, while a copy is checked."""
+"""Told of (bytes copied, bytes in all), file by file; or of blocks, while a copy is checked."""
 
 
 def _quiet(done: int, total: int) -> None:
@@ -50,7 +50,7 @@ def backup(
         home: a node's home.
         target: the folder to make; only its owner may look into it.
         with_keys: whether the secret keys go along: without them no node can be restored.
-        progress: told of pages.
+        progress: told of bytes.
 
     Raises:
         HomeInvalid: `home` is none, or `target` exists.
@@ -108,9 +108,9 @@ def _appearing(target: Path) -> Generator[Path]:
         part.mkdir(mode=0o700, parents=True)
         yield part
         for folder in (part, *(path for path in part.iterdir() if path.is_dir())):
-            _sync_folder(folder)
+            sync_file(folder)
         part.rename(target)
-        _sync_folder(target.parent)
+        sync_file(target.parent)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed
@@ -139,12 +139,3 @@ def _copy_file(source: Path, target: Path) -> None:
         shutil.copyfileobj(file, copy)
         copy.flush()
         os.fsync(copy.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ acknowledgement waits for. Source: SQLite's documents on WAL and atomic commit; 
 import contextlib
 import errno
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ CACHE_KIB: Final = 8_192
 
 CHECK_BYTES: Final = 8
 """Bytes of a row's check: enough against accidents, which is all it is for."""
+
+COPY_STEPS: Final = 100_000
+"""Steps of SQLite between two looks at how far a copy has come."""
 
 META_TABLE: Final = (
     'CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, "check" BLOB NOT NULL)'
@@ -300,27 +304,32 @@ class Database:
     def copy_to(self, target: Path, progress: Callable[[int, int], None]) -> None:
         """Write one consistent state of this file to a new one while others go on writing here.
 
-        Pages are copied within one read transaction, so that no later commit gets in. Calls
-        `progress` with pages done and pages in all.
+        The rows are read within one transaction and laid down afresh: what was deleted here, a
+        pruned body for instance, is not in the copy's free pages either. Calls `progress` with
+        bytes written and bytes expected.
+
+        Raises:
+            DiskFull, DiskFailed, DatabaseCorrupt: the copy is of no use.
         """
-        try:
-            target.touch(mode=0o600, exist_ok=False)
-        except OSError as error:
-            raise DiskFailed(f"{target}: {error}") from error
-        copy = _connect(target, read_only=False, vfs=None)
-        try:
-            with self.snapshot():
-                self.rows("SELECT 1 FROM meta LIMIT 1")
-                with copy.backup("main", self._connection, "main") as backup:
-                    while not backup.done:
-                        backup.step(1_024)
-                        progress(backup.page_count - backup.remaining, backup.page_count)
-            # The copy is one plain file, synced, without a log beside it.
-            _run(copy, "PRAGMA journal_mode=DELETE")
-        except apsw.Error as error:
-            raise translated(error, copy, target) from error
-        finally:
-            copy.close()
+        with self._turn:
+            pages = self.rows("PRAGMA page_count")[0][0]
+            total = pages * self.rows("PRAGMA page_size")[0][0]
+
+            def tell() -> bool:
+                with contextlib.suppress(OSError):
+                    progress(min(target.stat().st_size, total), total)
+                return False
+
+            self._connection.set_progress_handler(tell, COPY_STEPS)
+            try:
+                self.rows("VACUUM INTO ?", (str(target),))
+                target.chmod(0o600)
+                sync_file(target)
+            except OSError as error:
+                raise DiskFailed(f"{target}: {error}") from error
+            finally:
+                self._connection.set_progress_handler(None)
+        progress(total, total)
 
     def close(self) -> None:
         """Close the connection; the last one to leave folds the write-ahead log into the file."""
@@ -329,6 +338,15 @@ class Database:
                 self._connection.close()
             except apsw.Error as error:
                 raise DiskFailed(f"{self.path} was not closed cleanly: {error}") from error
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file, or a folder's names, to the disk. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _run(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> list[Row]:

@@ -22,7 +22,7 @@ from drystone.errors import DatabaseCorrupt, DiskFull, InvariantBroken
 from drystone.formats import cbor
 from drystone.ledger import keyspace
 from drystone.ledger.change import ACCEPTED, Block, Change
-from drystone.records.record import Verified, stream_id
+from drystone.records.record import Record, Verified, stream_id
 from drystone.records.vertex import vertex_id
 from drystone.storage import blocks, places, recent, state, tiles
 from drystone.storage.blocks import Order, StoredBlock
@@ -388,7 +388,7 @@ def postings_of(change: Change, block: Block) -> Sequence[StreamPosting]:
             continue
         item = block.vertices[outcome.vertex].records[outcome.record]
         record = item.record if isinstance(item, Verified) else item
-        # An accepted item is a record: `apply` refuses what is none.
-        stream = keyspace.stream(stream_id(record))  # pyright: ignore[reportArgumentType]
-        postings.append(StreamPosting(stream, record.epoch, record.seq))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+        assert isinstance(record, Record), "an accepted item is a record"
+        stream = keyspace.stream(stream_id(record))
+        postings.append(StreamPosting(stream, record.epoch, record.seq))
     return postings
