@@ -83,6 +83,7 @@ class ExecutorClient:
                 if not answer.done():
                     answer.set_exception(error)
                     answer.exception()  # Nobody may be waiting; `run` reports it.
+            await self._channel.close()
             raise
 
     async def execute(self, block: Block) -> Executed:
