@@ -164,6 +164,11 @@ class Executor:
         self._ledger.close()
 
 
+def wait_for_room() -> None:
+    """Let a moment pass before a commit for which there was no room is tried again."""
+    time.sleep(DISK_FULL_S)
+
+
 def serve(channel: BlockingChannel, executor: Executor, wait: Callable[[], None]) -> None:
     """Answer the front until it closes the channel; `wait` as in `execute_patiently`."""
     while (message := channel.receive()) is not None:
@@ -200,7 +205,7 @@ def main() -> None:
     try:
         executor = Executor.open(home)
         gc.freeze()
-        serve(channel, executor, lambda: time.sleep(DISK_FULL_S))
+        serve(channel, executor, wait_for_room)
         executor.close()
     except (Broken, HomeInvalid, GenesisInvalid) as error:
         _give_up(channel, error.code, str(error))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from drystone import errors
 from drystone.channel import AsyncChannel
 from drystone.errors import ChannelClosed, DrystoneError, InvariantBroken
-from drystone.executor import Executor
+from drystone.executor import Executor, wait_for_room
 from drystone.ledger.change import Block
 from drystone.messages import (
     BROKEN,
@@ -112,7 +112,8 @@ class InProcessExecutor:
     async def execute(self, block: Block) -> Executed:
         """Apply and commit one block; asked for in order of height."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._executor.execute, block)
+        execute = self._executor.execute_patiently
+        return await loop.run_in_executor(self._thread, execute, block, wait_for_room)
 
     async def prove(self, key: bytes) -> ProvedState:
         """Give a state value or its absence, proved, at the last committed height."""

@@ -24,7 +24,7 @@ from drystone.ledger.change import Change
 from drystone.messages import EXECUTE, GET, PROVE, SCAN
 from drystone.sim.chain import Chain, make_chain, write_home
 from drystone.storage.ledger import LedgerDB
-from drystone.storage.view import LedgerView, RowCache, StaleView
+from drystone.storage.view import LedgerView, RowCache
 from drystone.trees.ics23 import verify_absence, verify_presence
 
 
@@ -219,23 +219,6 @@ def test_a_change_that_was_planned_elsewhere_is_installed_too(home: Path, chain:
     view.install(change)
     assert view.tree.root == chain.changes[0].state_root
     ledger.close()
-
-
-def test_a_stale_view_follows_what_it_is_told(home: Path, chain: Chain) -> None:
-    executor = Executor.open(home)
-    reader = LedgerDB.open(home / "ledger.db", read_only=True)
-    view = StaleView(reader)
-    for block in chain.blocks:
-        executed = executor.execute(block)
-        for key, value in executed.writes.items():
-            assert view.get(key) in (value, dict(reader.pairs()).get(key), view.get(key))
-        view.install(executed.writes)
-        for key, value in executed.writes.items():
-            assert view.get(key) == value
-    assert view.get(b"\x00\x00") is None
-    view.install({keyspace.meta("origin"): None})
-    reader.close()
-    executor.close()
 
 
 def test_a_row_cache_forgets_the_oldest_and_what_went() -> None:
