@@ -71,7 +71,7 @@ async def get_block(service: Node, height: Height) -> BlockDocument:
     return block_document(found)
 
 
-@add_list(router, "/v1/blocks/{height}/outcomes", row=rows.OutcomeRow)
+@add_list(router, "/v1/blocks/{height}/outcomes", row=rows.OutcomeRow, also=(NotFound,))
 async def list_outcomes(
     request: Request, service: Node, height: Height, listed: Listed
 ) -> Response:
@@ -81,7 +81,7 @@ async def list_outcomes(
     return render(request, rows.OutcomeRow, page, following)
 
 
-@add_list(router, "/v1/blocks/{height}/events", row=rows.EventRow)
+@add_list(router, "/v1/blocks/{height}/events", row=rows.EventRow, also=(NotFound,))
 async def list_block_events(
     request: Request, service: Node, height: Height, listed: Listed
 ) -> Response:

@@ -32,9 +32,16 @@ async def get_ledger(service: Node) -> LedgerDocument:
 
 
 @router.get(
-    "/v1/trust", tags=["ledger"], responses=media("application/json", "The trust file."),
+    "/v1/trust",
+    tags=["ledger"],
+    responses={
+        200: {
+            "description": "The trust file.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
     response_class=Response,
-)  # fmt: skip
+)
 async def get_trust(service: Node) -> Response:
     """The trust file that this node hands out; compare it with one you got another way."""
     return Response(

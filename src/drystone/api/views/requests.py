@@ -77,11 +77,16 @@ def media(kind: str, description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {kind: {"schema": schema}}}}
 
 
-def add_list(router: APIRouter, path: str, *, row: type[RowT]) -> Callable[[Endpoint], Endpoint]:
-    """Registers a list's route, and the same with `.json`, `.csv` and `.cbor` behind its path."""
+def add_list(
+    router: APIRouter, path: str, *, row: type[RowT], also: tuple[type[DrystoneError], ...] = ()
+) -> Callable[[Endpoint], Endpoint]:
+    """Registers a list's route, and the same with `.json`, `.csv` and `.cbor` behind its path.
+
+    `also` are refusals beside those of every list.
+    """
 
     def register(endpoint: Endpoint) -> Endpoint:
-        answers = {**list_responses(row), **refusals(NotAcceptable, RequestMalformed)}
+        answers = {**list_responses(row), **refusals(NotAcceptable, RequestMalformed, *also)}
         router.add_api_route(
             path, endpoint, methods=["GET"], responses=answers, response_model=None
         )

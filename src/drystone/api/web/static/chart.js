@@ -6,6 +6,8 @@
   if (!card || !window.uPlot) return;
   const ROWS_MAX = 1000;
   const HEIGHT = 200;
+  const STEPS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800,
+    604800, 2592000, 7776000, 31536000];
   const plots = card.querySelector(".plots");
   const note = document.getElementById("chartnote");
   const toggle = card.querySelector(".switch");
@@ -55,7 +57,7 @@
       return [low - room, high + room];
     } } },
     axes: [
-      { stroke: colour("--dim"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 5 }, font: "12px system-ui", values: times, space: 70, size: 34 },
+      { stroke: colour("--dim"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 5 }, font: "12px system-ui", values: times, incrs: STEPS, space: 70, size: 34 },
       { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui",
         values: (_, ticks) => ticks.map(spell),
         size: gutter },

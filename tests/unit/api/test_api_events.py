@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
+from api_desk import Desk
 from api_world import problem_of
-from conftest import Desk
 
 from drystone.api.events import EventStreams, frame, parse_cursor
 from drystone.api.values import EventCursor, ServiceEvent

@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 import pytest
+from api_desk import Desk
 from api_world import make_world, problem_of
-from conftest import Desk
 
 from drystone import errors
 from drystone.api.border import LOOPBACK, OperatorToken, allowed_hosts, host_name

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_desk import Desk
 from api_world import problem_of
-from conftest import Desk
 from starlette.routing import Route
 
 from drystone.api import metrics, reference

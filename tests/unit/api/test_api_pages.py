@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from api_desk import Desk
 from api_world import problem_of
-from conftest import Desk
 
 from drystone.api.templates import grouped, moment, short, spell, static_files, ticks
 from drystone.formats.senml import Measurement

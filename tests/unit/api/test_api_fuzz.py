@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from api_desk import Desk, open_desk
 from api_world import TOKEN, settings_for
-from conftest import Desk, open_desk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_service import MemoryService
@@ -87,7 +87,9 @@ def requests(draw: st.DrawFn, method: str, path: str, operation: dict[str, Any])
         name = one["name"]
         value = draw(st.one_of(IDS, NUMBERS, HEXES, RUBBISH) if name != "after" else CURSORS)
         if one["in"] == "path":
-            path = path.replace("{" + name + "}", quote(value, safe="") or "%20")
+            # A client would resolve dots before it asks: then it is another path.
+            filled = "%20" if value in {"", ".", ".."} else quote(value, safe="")
+            path = path.replace("{" + name + "}", filled)
         elif draw(st.booleans()):
             query.append(f"{name}={quote(value, safe='')}")
     headers = {"accept": draw(TYPES), "content-type": draw(TYPES)}
@@ -118,7 +120,9 @@ def test_whatever_is_asked_the_answer_is_documented(
         method.upper(), drawn["path"], content=drawn["content"], headers=drawn["headers"]
     )
     code = answer.status_code
-    assert str(code) in operation["responses"] or code == 404, (code, answer.text)
+    # A rubbish part may hold a slash, and then the path is another one.
+    elsewhere = code == 404 and "no route" in answer.text
+    assert str(code) in operation["responses"] or elsewhere, (code, answer.text)
     assert code != 500, answer.text
     if code == 503 and path == "/healthz":
         return

@@ -4,8 +4,8 @@ import csv
 import io
 
 import pytest
+from api_desk import Desk
 from api_world import decoded, problem_of
-from conftest import Desk
 from hypothesis import given
 from hypothesis import strategies as st
 

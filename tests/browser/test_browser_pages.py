@@ -1,8 +1,8 @@
 """Pages in a real browser: under their strict policy, on a laptop and a phone, light and dark."""
 
 import pytest
-from conftest import Reader
 from playwright.sync_api import expect
+from site_reader import Reader
 from site_under_test import SUBS, Site
 
 pytestmark = pytest.mark.browser

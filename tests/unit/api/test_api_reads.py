@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from api_desk import Desk
 from api_world import decoded, problem_of
-from conftest import Desk
 
 from drystone.formats import note
 from drystone.ledger import keyspace

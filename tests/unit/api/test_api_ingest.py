@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from api_desk import Desk
 from api_world import OPERATOR, TOKEN, decoded, problem_of, secret_of
-from conftest import Desk
 
 from drystone.errors import DiskFull, Overloaded
 from drystone.formats import cbor, cose
