@@ -91,7 +91,7 @@ def positions(node: Node) -> list[tuple[str, int, int]]:
     return sorted((record.sub, record.epoch, record.seq) for record in records)
 
 
-def test_every_pack_arrives_once_at_its_place(folder: KeyFolder) -> None:
+def test_every_pack_arrives_once_at_its_place_s1_30(folder: KeyFolder) -> None:
     node = Node()
     summary = deliver(node, folder)
     assert summary.codes == {"accepted": 30}

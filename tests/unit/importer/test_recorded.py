@@ -24,7 +24,7 @@ def test_the_mapping_of_the_swiss_week_is_a_mapping() -> None:
 
 
 @needs_data
-def test_every_cell_of_the_swiss_week_is_read_with_its_digits() -> None:
+def test_every_cell_of_the_swiss_week_is_read_with_its_digits_s1_30() -> None:
     table = read_mapping(resources.files("drystone.sim").joinpath("swiss.toml").read_text())
     with SWISS.open(newline="") as file:
         packs = list(read_table(file, table))
