@@ -36,7 +36,7 @@ def entry_readings(text, limit, cells):
     for ctx, old, record in json.decode(text):
         m = [limit, cells]
         result = _reading_result(m, READING(_t(m, COST), ctx, old, record))
-        out.append([result, limit - m[0]])
+        out.append([result, limit - m[0], cells - m[1]])
     return json.encode(out)
 """
 _CALL_ENTRY: Final = """
@@ -46,7 +46,7 @@ def entry_call_NAME(text, limit, cells):
     value = NAME(_t(m, COST), ctx = ctx, **args)
     if value != None:
         _walk_8(m, value)
-    return json.encode([value, limit - m[0]])
+    return json.encode([value, limit - m[0], cells - m[1]])
 """
 
 
@@ -79,11 +79,12 @@ class Host(Protocol):
 
 
 class ReadingDone(NamedTuple):
-    """What a handler decided: the value to keep (None: as it was), its events as (name, data), its steps."""
+    """What a handler decided: the value to keep (None: as it was), its events as (name, data), what it used."""
 
     value: Any
     events: tuple[tuple[str, Any], ...]
     steps: int
+    cells: int
 
 
 class ReadingRefused(NamedTuple):
@@ -94,10 +95,11 @@ class ReadingRefused(NamedTuple):
 
 
 class CallDone(NamedTuple):
-    """What a call returned, and its steps."""
+    """What a call returned, and what it used: steps, and cells (characters and items of the values it made)."""
 
     value: Any
     steps: int
+    cells: int
 
 
 Reading = tuple[dict[str, Any], Any, list[dict[str, Any]]]
@@ -202,12 +204,12 @@ class Program:
             raise ContractFailed(f"{self._name} handles no readings")
         found = self._cross("entry_readings", json.dumps(items), spec.limit, READING_CELLS_MAX)
         out: list[ReadingDone | ReadingRefused] = []
-        for result, steps in found:
+        for result, steps, cells in found:
             if isinstance(result, str):
                 out.append(ReadingRefused(ContractRefused.of(self._name, result), steps))
             else:
                 value, events = result
-                out.append(ReadingDone(value, tuple((n, d) for n, d in events), steps))
+                out.append(ReadingDone(value, tuple((n, d) for n, d in events), steps, cells))
         return out
 
     def call(
@@ -220,12 +222,12 @@ class Program:
         """
         before, self._host = self._host, host
         try:
-            value, steps = self._cross(
+            value, steps, cells = self._cross(
                 f"entry_call_{function}", json.dumps([ctx, args]), limit, CALL_CELLS_MAX
             )
         finally:
             self._host = before
-        return CallDone(value, steps)
+        return CallDone(value, steps, cells)
 
 
 @lru_cache(maxsize=CONTRACTS_LOADED_MAX)

@@ -107,7 +107,7 @@ class ContractHost:
             above=self._stack,
             limit=limit,
         )
-        return json.dumps(list(done))
+        return json.dumps([done.value, done.steps])
 
 
 def encode_value(value: object) -> bytes:

@@ -69,6 +69,7 @@ class World:
     author: Author
     actors: dict[str, Actor] = field(default_factory=dict[str, Actor])
     memory: Memory = field(default_factory=Memory)
+    offset_ms: int = 0
     blocks: list[Block] = field(default_factory=list[Block])
 
     @classmethod
@@ -185,7 +186,7 @@ class World:
             seq=author.seq,
             parent=author.parent,
             links=(),
-            time_ms=START_MS + BLOCK_MS * self.view.height,
+            time_ms=self.time_ms(self.view.height),
             records=records,
             entries=[hashlib.sha256(record).digest() for record in records],
             ledger=self.view.ledger,
@@ -193,12 +194,16 @@ class World:
         author.seq, author.parent = author.seq + 1, own_id
         return encode_vertex(header, records)
 
+    def time_ms(self, height: int) -> int:
+        """Return the time of the block at `height`: one block a second, moved by `offset_ms`."""
+        return START_MS + BLOCK_MS * height + self.offset_ms
+
     def block(self, *vertices: bytes) -> Block:
         """Return the next block over `vertices`, nothing in it verified yet."""
         height = self.view.height + 1
         return Block(
             height=height,
-            time_ms=START_MS + BLOCK_MS * height,
+            time_ms=self.time_ms(height),
             vertices=[ordered(vertex) for vertex in vertices],
             validators=validators_hash(self.genesis.validators()),
             protocol=PROTOCOL,
