@@ -8,10 +8,14 @@ from playwright.sync_api import Browser, sync_playwright
 from site_reader import Reader
 from site_under_test import Site
 
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

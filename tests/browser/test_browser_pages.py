@@ -1,5 +1,7 @@
 """Pages in a real browser: under their strict policy, on a laptop and a phone, light and dark."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 from site_reader import Reader
@@ -115,6 +117,29 @@ def test_reader_goes_from_the_overview_to_a_receipt(laptop: Reader) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download receipt").click()
     assert download.value.suggested_filename.endswith(".receipt.cose")
+
+
+def test_receipt_verifies_in_the_served_verifier_under_its_policy(
+    laptop: Reader, tmp_path: Path
+) -> None:
+    page = laptop.open(f"/receipts/ewz/{SUBS[0]}/0/50")
+    files: dict[str, Path] = {}
+    for slot, name in (
+        ("file", "Download receipt"),
+        ("trust", "Trust file"),
+        ("key", "Device key"),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name).click()
+        files[slot] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[slot])
+    page.get_by_role("link", name="Open the verifier").click()
+    page.context.set_offline(True)
+    for slot, path in files.items():
+        page.set_input_files(f"#{slot}", path)
+    expect(page.locator("#result")).to_contain_text("Verified")
+    expect(page.locator("#result")).to_contain_text("signature is valid")
+    assert laptop.complaints == []
 
 
 def test_find_leads_to_the_device(phone: Reader) -> None:
