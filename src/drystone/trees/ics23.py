@@ -95,7 +95,8 @@ def encode(proof: Presence | Absence) -> bytes:
 def decode(data: bytes) -> Presence | Absence:
     """Read a `CommitmentProof`; accepts only the bytes that `encode` writes.
 
-    Checks form and bounds, no hash. Raises ProofInvalid.
+    Checks form and bounds, no hash. The comparison at its end is what makes it strict; the checks
+    before it bound the work and say what is wrong. Raises ProofInvalid.
     """
     if len(data) > STATE_PROOF_BYTES_MAX:
         raise ProofInvalid(f"a state proof of {len(data)} bytes")

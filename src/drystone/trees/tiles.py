@@ -190,7 +190,7 @@ def parse_entry_bundle(data: bytes) -> Sequence[bytes]:
     start = 0
     while start < len(data) and len(entries) <= TILE_WIDTH:
         end = start + 2 + int.from_bytes(data[start : start + 2], "big")
-        if start + 2 > len(data) or end > len(data):
+        if end > len(data):
             raise TileMalformed("the bundle of entries is cut off")
         entries.append(data[start + 2 : end])
         start = end

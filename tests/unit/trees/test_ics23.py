@@ -325,8 +325,18 @@ def test_the_largest_proof_fits_its_limit() -> None:
         Absence(b"", Presence(b"k", b"v", ()), None),
         Absence(b"k", None, None),
         Absence(b"k", None, Presence(b"k", b"", ())),
+        Absence(b"k", Presence(b"", b"v", ()), None),
+        Absence(b"k", Presence(b"k", b"v", (bytes(32),) * 129), None),
     ],
 )
 def test_what_is_no_proof_is_not_written(proof: Presence | Absence) -> None:
     with pytest.raises(InvariantBroken):
         ics23.encode(proof)
+
+
+@pytest.mark.parametrize("length", [1, 126, 127, 128, 129, 16_383, 16_384, STATE_VALUE_BYTES_MAX])
+def test_lengths_are_spelled_as_protobuf_spells_them(length: int) -> None:
+    value = bytes(length)
+    spelled = field(1, field(1, b"k") + field(2, value) + field(3, LEAF_OP))
+    assert ics23.encode(Presence(b"k", value, ())) == spelled
+    assert ics23.decode(spelled) == Presence(b"k", value, ())
