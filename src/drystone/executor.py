@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from drystone import limits
 from drystone.channel import BlockingChannel
 from drystone.errors import Broken, DiskFull, GenesisInvalid, HomeInvalid, InvariantBroken
 from drystone.ledger.apply import Memory, apply
@@ -205,6 +206,7 @@ def main() -> None:
     try:
         executor = Executor.open(home)
         gc.freeze()
+        gc.set_threshold(limits.GC_OBJECTS, 20, 20)
         serve(channel, executor, wait_for_room)
         executor.close()
     except (Broken, HomeInvalid, GenesisInvalid) as error:

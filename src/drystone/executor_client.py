@@ -14,11 +14,13 @@ from drystone import errors
 from drystone.channel import AsyncChannel
 from drystone.errors import ChannelClosed, DrystoneError, InvariantBroken
 from drystone.executor import Executor, wait_for_room
+from drystone.ledger import keyspace
 from drystone.ledger.change import Block
 from drystone.messages import (
     BROKEN,
     DONE,
     EXECUTE,
+    GET,
     PROVE,
     Executed,
     ProvedState,
@@ -29,6 +31,10 @@ from drystone.messages import (
 
 class BlockExecutor(Protocol):
     """Who applies and commits blocks and proves state values."""
+
+    async def ready(self) -> None:
+        """Wait until the ledger is open and the state tree is made. Raises: Broken."""
+        ...
 
     async def execute(self, block: Block) -> Executed:
         """Apply and commit one block; asked for in order of height."""
@@ -50,6 +56,10 @@ class ExecutorClient:
         self._channel = channel
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._turn = asyncio.Lock()
+
+    async def ready(self) -> None:
+        """Wait until the executor answers. Raises: Broken."""
+        await self._ask((GET, keyspace.meta("protocol")))
 
     async def execute(self, block: Block) -> Executed:
         """Apply and commit one block; asked for in order of height.
@@ -108,6 +118,9 @@ class InProcessExecutor:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="executor")
+
+    async def ready(self) -> None:
+        """Nothing to wait for: the executor was opened before."""
 
     async def execute(self, block: Block) -> Executed:
         """Apply and commit one block; asked for in order of height."""

@@ -216,6 +216,9 @@ WAITERS_MAX: Final = 16_384
 WAIT_MS_MAX: Final = 30_000
 """Longest time a request waits for `sealed` or `committed`."""
 
+GC_OBJECTS: Final = 100_000
+"""Objects a process of a node makes before it looks for cycles: records are freed by counting, looking costs."""
+
 RESTARTS_MAX: Final = 10
 """Restarts of a node's processes within `RESTART_WINDOW_MS` before the supervisor gives up."""
 

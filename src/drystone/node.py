@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from drystone import logs, processes
+from drystone import limits, logs, processes
 from drystone.channel import AsyncChannel
 from drystone.engine.local import BlockRules, LocalEngine
 from drystone.errors import DatabaseCorrupt, DatabaseForeign, DrystoneError, Refused
@@ -139,7 +139,8 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             read_all=ledger_stale.get,
             read_flushed=lambda key: read_state(ledger_stale.database, key),
         )
-        parts = await start_parts(identity, children, lock, key_finder(stale))
+        find_key = key_finder(stale)
+        parts = await start_parts(identity, children, lock, find_key)
         positions = Positions(stale)
         room = DiskRoom(home, settings.storage, monotonic_s=time.monotonic)
         node = identity.node
@@ -186,6 +187,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             store=vertices,
             ordered=ledger_stale,
             checker=parts.checker,
+            find_key=find_key,
             positions=positions,
             sealer=sealer,
             engine=engine,
@@ -213,6 +215,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
         commits.tell_in_order(partial(settle, sealer), pulse.commit, service.commit)
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(watch()) for watch in parts.watch]
+            await parts.executor.ready()
             ordering = group.create_task(engine.run())
             sealing = group.create_task(sealer.run())
             found = await recovery.run()
@@ -221,6 +224,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             write_endpoints(home, url=url, pids=pids, ledger=ledger)
             log.info("node is up at %s", url, extra={"height": last.height, **found._asdict()})
             gc.freeze()
+            gc.set_threshold(limits.GC_OBJECTS, 20, 20)
             await stop.wait()
             log.info("node stops")
             service.stop()

@@ -21,13 +21,16 @@ from drystone.channel import BlockingChannel
 from drystone.errors import InvariantBroken, Refused, TooLarge
 from drystone.formats import cbor
 from drystone.records.key import PublicKey, trusted_cose_key
-from drystone.records.record import Record, check_form, check_signature
+from drystone.records.record import Record, check_form, check_signature, travelling
 
 KeyName: TypeAlias = tuple[str, str, bytes]
 """Organisation, member and kid: one key for ever."""
 
-Checked: TypeAlias = tuple[tuple[Any, ...], bytes] | tuple[str, str]
-"""`(tuple(record), cose_key)` of a verified record, or `(code, detail)` of a refused one."""
+Checked: TypeAlias = tuple[Any, ...]
+"""`travelling(record)` of a record verified against the key that its name stands for, or `(code, detail)`."""
+
+FLAW_LENGTH: Final = 2
+"""Items of a refusal; a record has many more."""
 
 Ask: TypeAlias = Callable[[list[KeyName]], Sequence[bytes | str]]
 """Gives, per name, the key's COSE_Key bytes, or the code that says why there is none."""
@@ -59,6 +62,8 @@ class Checker:
         forms: list[Record | tuple[str, str]] = []
         names: dict[KeyName, None] = {}
         known = self._keys
+        if len(known) > limits.VERIFIER_KEYS_MAX:
+            known.clear()
         raws, broken_off = _split(sequence)
         for raw in raws:
             try:
@@ -84,18 +89,16 @@ class Checker:
                 checked.append((unknown[name], f"{form.iss}/{form.sub}, kid {form.kid.hex()}"))
                 continue
             try:
-                verified = check_signature(form, key)
+                check_signature(form, key)
             except Refused as error:
                 checked.append(flaw(error))
                 continue
-            checked.append((tuple(form), verified.key))
+            checked.append(travelling(form))
         return checked
 
     def _learn(self, names: list[KeyName], ask: Ask) -> dict[KeyName, str]:
         """Ask for keys, remember those that exist, give the codes of the others (asked again next time)."""
         unknown: dict[KeyName, str] = {}
-        if len(self._keys) + len(names) > limits.VERIFIER_KEYS_MAX:
-            self._keys.clear()
         for name, key in zip(names, ask(names), strict=True):
             if isinstance(key, str):
                 unknown[name] = key
@@ -166,6 +169,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(format="verifier: %(message)s")
     gc.freeze()
+    gc.set_threshold(limits.GC_OBJECTS, 20, 20)
     serve(BlockingChannel(int(sys.argv[1])))
 
 

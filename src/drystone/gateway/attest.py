@@ -21,7 +21,7 @@ from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Author
 from drystone.ledger.rights import check_rights
 from drystone.records.header import check_id
-from drystone.records.record import Record, check_form, write_record
+from drystone.records.record import Record, check_form, travelling, write_record
 
 PROBE_SEQUENCE: Final = 0
 """Any sequence number: rights and profile do not depend on it."""
@@ -34,7 +34,6 @@ class Attestor:
         self, *, author: Author, intake: Intake, positions: Positions, ledger: bytes
     ) -> None:
         self._author = author
-        self._cose_key = author.secret.public.cose_key()
         self._intake = intake
         self._positions = positions
         self._ledger = ledger
@@ -53,7 +52,7 @@ class Attestor:
         except Refused as error:
             return Answer(error.code, str(error))
         # No wait lies between choosing the position and taking it.
-        return (await self._intake.take([(tuple(record), self._cose_key)], wait=wait))[0]
+        return (await self._intake.take([travelling(record)], wait=wait))[0]
 
     def _write(self, device: str, payload: bytes) -> Record:
         probe = self._sign(device, payload, epoch=self._author.epoch, seq=PROBE_SEQUENCE)

@@ -22,7 +22,7 @@ from drystone.gateway.verifiers import RecordChecker
 from drystone.ledger.rights import Rights, check_rights, find_rights
 from drystone.ledger.view import Reader
 from drystone.records.record import Record, stream_id
-from drystone.verifier import Checked
+from drystone.verifier import FLAW_LENGTH, Checked
 
 BATCH_RECORDS_MAX: Final = 1_024
 """Records of one batch: several fit into a vertex."""
@@ -192,11 +192,11 @@ class Intake:
         known = self._rights
         ledger = self._ledger
         look = self._positions.look
-        for head, tail in checked:
-            if isinstance(head, str):
-                answers.append(Answer(head, str(tail)))
+        for one in checked:
+            if len(one) == FLAW_LENGTH:
+                answers.append(Answer(one[0], one[1]))
                 continue
-            record = Record._make(head)
+            record = Record._make(one)
             try:
                 rights = known.get((record.iss, record.sub, record.kid, record.device))
                 if rights is None:
@@ -208,8 +208,8 @@ class Intake:
                 answers.append(Answer(error.code, str(error), record.id))
                 continue
             if taken is None:
-                assert isinstance(tail, bytes)
-                filler.add(position, record, tail, len(answers))
+                # The verifier had the key from this node, and one name means one key for ever.
+                filler.add(position, record, rights.sender.cose_key, len(answers))
                 answers.append(Answer(STORED, "", record.id))
             else:
                 batch = taken if isinstance(taken, Batch) else None

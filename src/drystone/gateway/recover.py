@@ -19,7 +19,7 @@ from drystone.formats import cbor
 from drystone.gateway.batch import Batch, Sealed
 from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Author, Engine, Sealer
-from drystone.gateway.verifiers import RecordChecker
+from drystone.gateway.verifiers import FindKey, RecordChecker
 from drystone.ledger.change import OrderedVertex, Unreadable
 from drystone.records.key import SecretKey
 from drystone.records.record import Record, Verified, check_form
@@ -30,7 +30,7 @@ from drystone.records.vertex import (
     decode_header,
 )
 from drystone.storage.vertices import StoredVertex, VertexDB
-from drystone.verifier import Checked
+from drystone.verifier import FLAW_LENGTH, Checked
 
 PAGE: Final = 256
 """Rows read at a time."""
@@ -63,6 +63,7 @@ class Recovery:
         store: VertexDB,
         ordered: Ordered,
         checker: RecordChecker,
+        find_key: FindKey,
         positions: Positions,
         sealer: Sealer,
         engine: Engine,
@@ -72,6 +73,7 @@ class Recovery:
         self._store = store
         self._ordered = ordered
         self._checker = checker
+        self._find_key = find_key
         self._positions = positions
         self._sealer = sealer
         self._engine = engine
@@ -126,7 +128,7 @@ class Recovery:
             self._sealer.adopt_sealed(stored, batch)
             items: Sequence[Verified | Record | Unreadable] = batch.items()
         else:
-            items = [_item(raw, one) for raw, one in await self._checked(body)]
+            items = [self._item(raw, one) for raw, one in await self._checked(body)]
         self._engine.submit(OrderedVertex(header, author_key, items), stored.id)
         return len(items)
 
@@ -147,7 +149,7 @@ class Recovery:
         body = cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
         batch = Batch(born_ms=0)
         for raw, one in await self._checked(body):
-            item = _item(raw, one)
+            item = self._item(raw, one)
             if isinstance(item, Unreadable):
                 raise DatabaseCorrupt(f"vertices.db: {where} holds no record: {item.code}")
             if isinstance(item, Verified):
@@ -156,21 +158,20 @@ class Recovery:
                 batch.add(item, None)
         return batch
 
+    def _item(self, raw: bytes, checked: Checked) -> Verified | Record | Unreadable:
+        """Make of a checked record what the pipeline takes, whatever the check said."""
+        try:
+            record = check_form(raw)
+        except Refused as error:
+            return Unreadable(error.code, sha256(raw).digest())
+        key = self._find_key((record.iss, record.sub, record.kid))
+        if len(checked) == FLAW_LENGTH or isinstance(key, str):
+            return record
+        return Verified(record, key)
+
     async def _checked(self, body: Sequence[bytes]) -> list[tuple[bytes, Checked]]:
         checked = await self._checker.check(b"".join(body))
         return list(zip(body, checked, strict=True))
-
-
-def _item(raw: bytes, checked: Checked) -> Verified | Record | Unreadable:
-    """Make of a checked record what the pipeline takes, whatever the check said."""
-    head, tail = checked
-    if not isinstance(head, str):
-        assert isinstance(tail, bytes)
-        return Verified(Record._make(head), tail)
-    try:
-        return check_form(raw)
-    except Refused as error:
-        return Unreadable(error.code, sha256(raw).digest())
 
 
 def find_author(store: VertexDB, *, iss: str, sub: str, secret: SecretKey) -> Author:
