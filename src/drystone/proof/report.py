@@ -7,7 +7,6 @@ station of a record's life: a person reads it. Source: design.md section 4 (what
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias, cast
 
 from drystone.errors import Refused
@@ -30,7 +29,8 @@ SPACE_NAMES: Final = (
 )
 """What stands where in the state, as `ledger/keyspace.py` numbers it."""
 Json: TypeAlias = "dict[str, Json] | Sequence[Json] | str | int | bool | None"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+TIME_MAX: Final = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 def headline(verdict: Verdict) -> str:
@@ -133,11 +133,20 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def unix_time(seconds: int) -> str:
-    """Return Unix seconds as UTC text; a time no calendar has, as the number."""
-    try:
-        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except OverflowError:
+    """Return Unix seconds as UTC text; a time before 1970 or after the year 9999, as the number."""
+    if not 0 <= seconds <= TIME_MAX:
         return f"Unix time {seconds}"
+    days, rest = divmod(seconds, 86_400)
+    # Years that begin in March, in eras of 400 years: leap days come last (H. Hinnant, "chrono-compatible dates").
+    era, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day_of_month = day - (153 * month + 2) // 5 + 1
+    year += 400 * era + (month >= 10)
+    month += 3 if month < 10 else -9
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{year:04d}-{month:02d}-{day_of_month:02d} {clock} UTC"
 
 
 def state_key(key: bytes) -> str:

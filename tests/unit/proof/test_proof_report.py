@@ -2,8 +2,11 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from proof_vectors import named, run
 
 from drystone.proof import report
@@ -35,11 +38,18 @@ def test_a_value_is_shown_as_it_was_signed(value: object, text: str) -> None:
         (0, "1970-01-01 00:00:00 UTC"),
         (253402300799, "9999-12-31 23:59:59 UTC"),
         (253402300800, "Unix time 253402300800"),
+        (-1, "Unix time -1"),
         (2**64 - 1, "Unix time 18446744073709551615"),
     ],
 )
 def test_a_time_is_shown_or_named_as_a_number(seconds: int, text: str) -> None:
     assert report.unix_time(seconds) == text
+
+
+@given(seconds=st.integers(0, report.TIME_MAX))
+def test_a_time_is_the_calendars(seconds: int) -> None:
+    calendar = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert report.unix_time(seconds) == calendar.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def test_unchecked_signature_is_said_in_words_and_in_json() -> None:

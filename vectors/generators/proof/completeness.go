@@ -1,7 +1,13 @@
 // Vectors for completeness proofs and single state values.
 package main
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+	"sort"
+
+	ics23 "github.com/cosmos/ics23/go"
+)
 
 type proof struct {
 	tag      any
@@ -345,6 +351,21 @@ func pointVectors() []vector {
 	edit("another value", "proof-invalid", put(0, det(1)))
 	edit("the value of another block", "proof-invalid", put(0, s.blocks[3].state[s.key()]))
 	edit("a proof of another block", "proof-invalid", put(1, s.blocks[3].state.prove(s.key())))
+	edit("the same value under another block's root", "proof-invalid", func([]any) []any {
+		p := s.point(name, 4, s.log.size)
+		p[1] = s.blocks[1].state.prove(name)
+		return p
+	})
+	lyingAbsences(s, bad)
+	edit("a state proof with another leaf operation", "proof-invalid", func(p []any) []any {
+		p[1] = bytes.Replace(p[1].([]byte), []byte{8, 1, 16, 1, 24, 1, 42, 1, 0}, []byte{8, 1, 16, 1, 24, 2, 42, 1, 0}, 1)
+		return p
+	})
+	edit("a state proof with another step operation", "proof-invalid", func(p []any) []any {
+		p[1] = bytes.Replace(p[1].([]byte), []byte{8, 1, 0x12, 1, 1, 0x1a, 0x20}, []byte{8, 2, 0x12, 1, 1, 0x1a, 0x20}, 1)
+		p[1] = bytes.Replace(p[1].([]byte), []byte{8, 1, 0x12, 0x21, 1}, []byte{8, 2, 0x12, 0x21, 1}, 1)
+		return p
+	})
 	edit("no proof", "proof-invalid", put(1, []byte{}))
 	edit("a proof with a byte after its end", "proof-invalid", func(p []any) []any {
 		p[1] = append(bytes.Clone(p[1].([]byte)), 0)
@@ -373,6 +394,66 @@ func pointVectors() []vector {
 	edit("a proof that is text", "receipt-malformed", put(1, "x"))
 	edit("a receipt that is null", "receipt-malformed", put(3, nil))
 	return out
+}
+
+// lyingAbsences are proofs of absence of keys that are there, or by leaves that are not.
+func lyingAbsences(s *street, bad func(name, code string, parts []any)) {
+	for i := range 12 {
+		s.state[stateKey(5, "ewz", fmt.Sprint("profile ", i))] = det(i)
+	}
+	s.end()
+	height := len(s.blocks) - 1
+	state := s.blocks[height].state
+	old := s.blocks[height-1].state
+	keys := state.sorted()
+	absent := func(name, key string, left, right *ics23.ExistenceProof) {
+		proof := ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Nonexist{Nonexist: &ics23.NonExistenceProof{
+			Key: []byte(key), Left: left, Right: right}}}
+		if ics23.VerifyNonMembership(ics23.SmtSpec, state.root(), &proof, []byte(key)) {
+			panic("ics23 believes that: " + name)
+		}
+		data, err := proof.Marshal()
+		check(err)
+		p := s.point(keys[0], height, s.log.size)
+		p[0], p[1] = nil, data
+		bad(name, "proof-invalid", p)
+	}
+	first, last, middle := keys[0], keys[len(keys)-1], keys[len(keys)/2]
+	absent("absence by the last leaf as the left neighbour", middle, state.leaf(last), nil)
+	absent("absence by the first leaf as the right neighbour", middle, nil, state.leaf(first))
+	absent("absence of a key right of its only neighbour, which is not the last", last, state.leaf(middle), nil)
+	absent("absence of a key left of its only neighbour, which is not the first", first, nil, state.leaf(middle))
+	left, right := "", ""
+	for i := 1; i+1 < len(keys); i++ {
+		fork := 0
+		for bit(sha([]byte(keys[i-1])), fork) == bit(sha([]byte(keys[i+1])), fork) {
+			fork++
+		}
+		if bit(sha([]byte(keys[i])), fork) {
+			right = keys[i]
+			absent("absence of a key on its right neighbour's side "+fmt.Sprint(i), right, state.leaf(keys[i-1]), state.leaf(keys[i+1]))
+		} else {
+			left = keys[i]
+			absent("absence of a key on its left neighbour's side "+fmt.Sprint(i), left, state.leaf(keys[i-1]), state.leaf(keys[i+1]))
+		}
+	}
+	if left == "" || right == "" {
+		panic("both sides are needed")
+	}
+	// A key that is truly absent, between two leaves that were there one block ago already.
+	for n := 0; ; n++ {
+		key := stateKey(6, fmt.Sprint(n))
+		at := sort.Search(len(keys), func(i int) bool { return bytes.Compare(sha([]byte(keys[i])), sha([]byte(key))) > 0 })
+		if at == 0 || at == len(keys) || old[keys[at-1]] == nil || old[keys[at]] == nil {
+			if n < 10_000 {
+				continue
+			}
+			panic("no such gap")
+		}
+		absent("absence whose left neighbour is of another block", key, old.leaf(keys[at-1]), state.leaf(keys[at]))
+		absent("absence whose right neighbour is of another block", key, state.leaf(keys[at-1]), old.leaf(keys[at]))
+		return
+	}
 }
 
 // withBlock puts a block entry of another form into the log, properly proved.

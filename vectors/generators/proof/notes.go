@@ -3,6 +3,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/elliptic"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -193,11 +194,49 @@ func badKeys(out *[]vector) {
 	extended := member{iss: "ewz", sub: "extended", alg: -8, key: newSigner("", "extended")}
 	s.add("extended", recordSpec{member: extended, seq: 1, contentType: 112, payload: workedPayload}.build())
 	s.state[extended.keyState()] = det([]any{extended.coseKey(), true})
+	cheat := func(name string, m member, seq int, signature []byte) {
+		made := recordSpec{member: m, seq: seq, contentType: 112, payload: workedPayload}.build()
+		copy(made.raw[len(made.raw)-64:], signature)
+		made.entry = sha(made.raw)
+		s.add(name, made)
+	}
+	last := func(m member, seq int) []byte {
+		raw := recordSpec{member: m, seq: seq, contentType: 112, payload: workedPayload}.build().raw
+		return bytes.Clone(raw[len(raw)-64:])
+	}
+	forgedES256 := last(module, 10)
+	forgedES256[40] ^= 1
+	cheat("es256-forged", module, 10, forgedES256)
+	cheat("es256-r-zero", module, 11, append(make([]byte, 32), last(module, 11)[32:]...))
+	order := elliptic.P256().Params().N
+	cheat("es256-s-order", module, 12, append(last(module, 12)[:32], order.FillBytes(make([]byte, 32))...))
+	cheat("eddsa-s", meter, 13, addOrder(last(meter, 13)))
+	// Under the neutral element as key, R = S * B verifies for every message: here S is 1.
+	neutral := append([]byte{1}, make([]byte, 31)...)
+	anything := append(bytes.Clone(basePoint), neutral...)
+	weak := func(name string, public []byte) member {
+		return member{iss: "ewz", sub: name, alg: -8, key: signer{public: public, secret: meter.key.secret}}
+	}
+	for _, m := range []member{weak("neutral", neutral), weak("crooked", notCanonical())} {
+		s.state[m.keyState()] = det([]any{m.coseKey(), 0})
+		made := recordSpec{member: m, seq: 1, contentType: 112, payload: workedPayload, extra: map[any]any{}}.build()
+		copy(made.raw[len(made.raw)-64:], anything)
+		made.entry = sha(made.raw)
+		s.add(m.sub, made)
+	}
 	s.last = s.close()
 	bad := func(name, code, of string, key []byte) {
 		*out = append(*out, vector{name, "one", hexed(s.statement(of, s.good(of))), hexed(key), code, nil})
 	}
 	bad("a record whose own signature is bad, in the log all the same", "signature-invalid", "forged", s.point(meter.keyState()))
+	bad("an ES256 signature that is bad", "signature-invalid", "es256-forged", s.point(module.keyState()))
+	bad("an ES256 signature with r of zero", "signature-malformed", "es256-r-zero", s.point(module.keyState()))
+	bad("an ES256 signature with s of the order", "signature-malformed", "es256-s-order", s.point(module.keyState()))
+	bad("a record's signature with S above the order", "signature-malformed", "eddsa-s", s.point(meter.keyState()))
+	bad("a device's key of small order, under which everything verifies", "key-malformed", "neutral",
+		s.point(weak("neutral", neutral).keyState()))
+	bad("a device's key that is not canonical", "key-malformed", "crooked",
+		s.point(weak("crooked", notCanonical()).keyState()))
 	bad("another device's key", "receipt-mismatch", "worked", s.point(meter2.keyState()))
 	bad("a stream's point instead of a key's", "receipt-mismatch", "worked", s.point(stateKey(0, "origin")))
 	bad("a registry row with another key under this kid", "receipt-mismatch", "impostor",

@@ -241,6 +241,7 @@ func badReceipts(bad func(name, code, trust string, file []byte)) {
 	one("size of another tree", "receipt-mismatch", func(r *receipt) { r.size = 4 })
 	one("index of another leaf", "proof-invalid", func(r *receipt) { r.index = 0 })
 	one("index beyond the size", "proof-invalid", func(r *receipt) { r.index = 3 })
+	one("an index beyond the size that takes the same turns", "proof-invalid", func(r *receipt) { r.index = 5 })
 	one("a negative index", "receipt-malformed", func(r *receipt) { r.index = -1 })
 	one("a size that is true", "receipt-malformed", func(r *receipt) { r.size = true })
 	one("a path with a hash too few", "proof-invalid", func(r *receipt) { r.path = r.path.([][]byte)[:1] })

@@ -2,6 +2,9 @@ package main
 
 import "filippo.io/edwards25519"
 
+// basePoint is B, and so R for S of 1.
+var basePoint = edwards25519.NewGeneratorPoint().Bytes()
+
 // torsion is node A's key plus a point of order 8: on the curve, not of prime order.
 func torsion() []byte {
 	small, err := new(edwards25519.Point).SetBytes([]byte{
