@@ -104,6 +104,8 @@ def _count_table(table: Path) -> tuple[int, int]:
 
 
 def _outcomes(summary: dict[str, Any]) -> str:
+    if "code" in summary:
+        return f"{summary['code']}: {summary['detail']}"
     codes = summary.get("codes", {})
     listed = ", ".join(f"{number(count)} {code}" for code, count in sorted(codes.items()))
     return f"outcomes: {listed}" if codes else "\n".join(summary.get("bad", []))
@@ -171,6 +173,6 @@ def _size(stage: Stage, node: Client, summary: dict[str, Any], *, cells: int) ->
     stage.say(f"on disk        {size(disk)}, {disk / sent:.2f} times the wire")
     stage.say(
         f"speed          {number(cells * 1000 // millis)} readings/s,"
-        f" {number(cells // READINGS_PER_RECORD * 1000 // millis)} records/s,"
-        " signing and waiting for the commit included"
+        f" {number(cells // READINGS_PER_RECORD * 1000 // millis)} records/s"
+        ", signing and commit included"
     )

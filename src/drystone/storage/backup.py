@@ -28,6 +28,8 @@ from drystone.storage.vertices import SCHEMA as VERTICES_SCHEMA
 
 OTHER_FILES: Final = ("trust.json", "config.toml")
 KEYS_FOLDER: Final = "keys"
+DEVICES_FOLDER: Final = "devices"
+"""Keys of devices go along, their positions do not: an old position would be used twice."""
 
 FINDINGS_SHOWN: Final = 5
 
@@ -107,7 +109,7 @@ def _appearing(target: Path) -> Generator[Path]:
         shutil.rmtree(part, ignore_errors=True)  # What an earlier attempt left behind.
         part.mkdir(mode=0o700, parents=True)
         yield part
-        for folder in (part, *(path for path in part.iterdir() if path.is_dir())):
+        for folder in (part, *(path for path in part.rglob("*") if path.is_dir())):
             sync_file(folder)
         part.rename(target)
         sync_file(target.parent)
@@ -130,6 +132,11 @@ def _copy_others(source: Path, folder: Path, *, with_keys: bool) -> None:
         for path in sorted((source / KEYS_FOLDER).iterdir()):
             if path.is_file():
                 _copy_file(path, folder / KEYS_FOLDER / path.name)
+    if with_keys and (source / DEVICES_FOLDER).is_dir():
+        (folder / DEVICES_FOLDER).mkdir(mode=0o700)
+        for path in sorted((source / DEVICES_FOLDER).glob("*/*.key")):
+            (folder / DEVICES_FOLDER / path.parent.name).mkdir(mode=0o700, exist_ok=True)
+            _copy_file(path, folder / DEVICES_FOLDER / path.parent.name / path.name)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -95,6 +95,18 @@ def test_keys_stay_out_of_a_backup_that_is_to_have_none(home: Path, tmp_path: Pa
     assert fsck(tmp_path / "copy") == []
 
 
+def test_device_keys_go_along_and_their_positions_do_not(home: Path, tmp_path: Path) -> None:
+    folder = home / "devices" / "ewz"
+    folder.mkdir(parents=True)
+    for name in ("m-1.key", "m-1.position"):
+        (folder / name).write_text("{}")
+    backup(home, tmp_path / "copy")
+    copied = tmp_path / "copy" / "devices" / "ewz"
+    assert [path.name for path in copied.iterdir()] == ["m-1.key"]
+    assert (copied / "m-1.key").stat().st_mode & 0o777 == 0o600
+    assert copied.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_was_pruned_is_not_in_a_backup(home: Path, chain: Chain, tmp_path: Path) -> None:
     store = VertexDB.open(home / "vertices.db", chain.ledger)
     number, packed = store.database.rows(
