@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drystone.errors import InvariantBroken, StateCollision
@@ -90,7 +90,7 @@ def test_the_empty_tree_has_zeros_as_root() -> None:
 
 
 @WAYS
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(blocks=st.lists(CHANGES, max_size=6))
 def test_changing_block_by_block_equals_building_from_scratch(
     arrays: bool, blocks: list[Changes]
