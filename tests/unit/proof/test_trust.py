@@ -1,7 +1,9 @@
 """Trust files that we write are read back, and say the same to other programs."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,12 @@ def test_trust_file_with_a_number_of_five_thousand_digits_is_refused() -> None:
 def test_trust_file_of_another_program_round_trips_through_ours(vector: dict[str, Any]) -> None:
     parsed = trust.parse_trust(vector["trust"].encode())
     assert trust.parse_trust(trust.format_trust(parsed)) == parsed
+
+
+def test_the_example_in_the_specification_is_a_trust_file() -> None:
+    page = Path(__file__).parents[3] / "docs" / "spec" / "trust.md"
+    (example,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert trust.parse_trust(example.encode()).origin == ORIGIN
 
 
 def test_node_key_is_the_key_of_its_receipts() -> None:
