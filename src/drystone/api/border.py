@@ -31,6 +31,8 @@ HEADERS: Final = (
 )
 """Sent with every answer, unless the route has set the same header itself."""
 
+EVENTS_PATH: Final = "/v1/events"
+
 OnAnswer = Callable[[str, str, int, float], None]
 """Told route, method, status and seconds of every answered request."""
 
@@ -113,12 +115,19 @@ class Border:
             return
         began = self.clock_s()
         status = 500
+        method: str = scope["method"]
+        # HEAD is GET without the body; an event stream has no end to wait for.
+        bare = method == "HEAD" and scope["path"] != EVENTS_PATH
+        if bare:
+            scope = {**scope, "method": "GET"}
 
         async def send_guarded(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message)
+            elif bare:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -132,7 +141,7 @@ class Border:
                 await answer(scope, receive, send_guarded)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            self.on_answer(route, scope["method"], status, self.clock_s() - began)
+            self.on_answer(route, method, status, self.clock_s() - began)
 
     def _refusal(self, scope: Scope) -> Refused | None:
         """What the headers alone forbid."""

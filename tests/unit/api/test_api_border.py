@@ -102,6 +102,35 @@ def raw_request(desk: Desk, *, headers: list[tuple[bytes, bytes]]) -> int:
     return statuses[0]
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/blocks.csv", "/nothing", "/static/live.js"])
+def test_head_answers_as_get_does_without_a_body(desk: Desk, path: str) -> None:
+    whole, bare = desk.get(path), desk.ask("HEAD", path)
+    assert (bare.status_code, bare.content) == (whole.status_code, b"")
+    assert bare.headers["content-type"] == whole.headers["content-type"]
+    assert bare.headers["content-length"] == whole.headers["content-length"]
+
+
+def test_head_of_an_event_stream_is_refused_and_never_hangs(desk: Desk) -> None:
+    assert desk.ask("HEAD", "/v1/events").status_code == 405
+
+
+def test_scope_that_is_neither_request_nor_socket_passes_through(desk: Desk) -> None:
+    sent: list[dict[str, object]] = []
+    inbox: list[dict[str, object]] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> dict[str, object]:
+        return inbox.pop(0)
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    desk.run(desk.world.app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
 def test_websocket_is_closed(desk: Desk) -> None:
     sent: list[dict[str, object]] = []
 

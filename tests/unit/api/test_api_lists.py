@@ -138,6 +138,12 @@ def test_list_without_rows_is_empty_and_ends(desk: Desk) -> None:
     assert desk.get("/v1/streams/ewz/m-1/records.csv").text.startswith("iss,sub,device,")
 
 
+@pytest.mark.parametrize("path", ["/v1/streams", "/v1/devices", "/v1/profiles", "/v1/vertices"])
+def test_list_of_an_organisation_that_is_not_there_is_empty(desk: Desk, path: str) -> None:
+    query = "?iss=nobody" + ("&sub=nobody" if path == "/v1/vertices" else "")
+    assert desk.get(f"{path}{query}").json() == {"rows": [], "next": None}
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "ten", ""])
 def test_limit_outside_its_bounds_is_refused(desk: Desk, limit: str) -> None:
     assert problem_of(desk.get(f"/v1/blocks?limit={limit}"))["code"] == "request-malformed"

@@ -104,6 +104,13 @@ def test_description_names_no_error_code_that_does_not_exist(description: dict[s
     assert codes <= set(ERRORS)
 
 
+def test_reference_page_is_made_from_the_description(description: dict[str, Any]) -> None:
+    page = reference.rest_page(description)
+    assert page.count("\n### ") == sum(len(item) for item in description["paths"].values())
+    assert "Needs the operator token." in page
+    assert reference.metrics_page().count("| gauge |") == len(metrics.GAUGES)
+
+
 def test_reference_page_has_every_route(desk: Desk) -> None:
     page = (DOCS / "rest.md").read_text()
     assert [path for _, path in sorted(routes_of(desk)) if f" {path}\n" not in page] == []

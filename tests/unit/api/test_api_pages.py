@@ -168,6 +168,48 @@ def test_find_that_finds_nothing_stays_on_the_page(desk: Desk, find: str) -> Non
     assert desk.get(f"/devices?find={find}", accept="text/html").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/devices/ewz/nobody",
+        "/blocks/99",
+        "/vertices/" + "00" * 32,
+        "/receipts/ewz/m-1/0/99",
+        "/nothing",
+    ],
+)
+def test_page_of_what_is_not_there_says_so(desk: Desk, path: str) -> None:
+    answer = desk.get(path, accept="text/html")
+    assert answer.status_code == 404
+    assert "Nothing is stored under this address" in answer.text
+
+
+def test_blocks_are_shown_a_page_at_a_time(desk: Desk) -> None:
+    for _ in range(60):
+        desk.send(desk.world.reading())
+    page = desk.get("/blocks").text
+    older = re.search(r'rel="next" href="([^"]+)"', page)
+    assert older is not None
+    assert 'data-key="block-15"' in desk.get(older[1]).text
+
+
+def test_vertex_whose_body_was_pruned_keeps_its_header(street: Desk) -> None:
+    service = street.world.service
+    assert service.tip is not None
+    vertex, height, position = service.vertices_by_id[service.tip]
+    service.vertices_by_id[service.tip] = (vertex._replace(body=None), height, position)
+    text = text_of(street.get(f"/vertices/{service.tip.hex()}").text)
+    assert "The body is not kept here any more" in text
+
+
+def test_body_item_that_is_no_record_is_shown_with_its_code(street: Desk) -> None:
+    service = street.world.service
+    assert service.tip is not None
+    vertex, height, position = service.vertices_by_id[service.tip]
+    service.vertices_by_id[service.tip] = (vertex._replace(body=(b"\x80",)), height, position)
+    assert "cose-malformed" in street.get(f"/vertices/{service.tip.hex()}").text
+
+
 def test_text_from_a_device_is_never_markup(desk: Desk) -> None:
     desk.run(desk.world.call("profile", {"name": "talker", "measurements": [{"name": "says"}]}))
     desk.run(desk.world.enrol("m-3", profile="talker"))
