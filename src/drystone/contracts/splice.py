@@ -40,6 +40,26 @@ def entry_costs(checked: Checked) -> dict[str, int]:
     return {name: _cost(function.node.body) for name, function in checked.functions.items()}
 
 
+def loop_costs(checked: Checked) -> dict[str, list[tuple[int, int]]]:
+    """Return the loops of each function in source order: line, and what one turn costs, inner loops by themselves."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, function in checked.functions.items():
+        loops = found[name] = []
+        for node in ast.walk(function.node):
+            if isinstance(node, ast.For | ast.ListComp | ast.DictComp):
+                loops.append((node.lineno, _turn_cost(node)))
+        loops.sort()
+    return found
+
+
+def _turn_cost(node: ast.For | ast.ListComp | ast.DictComp) -> int:
+    """Count what one turn of a loop or a comprehension pays."""
+    if isinstance(node, ast.For):
+        return _cost(node.body) + 1
+    results = [node.elt] if isinstance(node, ast.ListComp) else [node.key, node.value]
+    return _cost([*results, *(test for g in node.generators for test in g.ifs)]) + 2
+
+
 def _cost(nodes: Iterable[ast.AST]) -> int:
     """Count the nodes that run once, and not those of loops within."""
     total = 0
@@ -152,11 +172,11 @@ class _Splicer:
 
     def _loop(self, node: ast.For) -> str:
         head = self._source[self._start(node) : self._start(node.iter)]
-        paid = self._paid(node.iter, _cost(node.body) + 1)
+        paid = self._paid(node.iter, _turn_cost(node))
         return head + paid + self._pieces(self._end(node.iter), self._end(node), node.body)
 
     def _comprehension(self, node: ast.ListComp | ast.DictComp, results: list[ast.expr]) -> str:
-        inner = _cost([*results, *(test for g in node.generators for test in g.ifs)]) + 2
+        inner = _turn_cost(node)
         parts: dict[int, tuple[int, str]] = {}
         for result in results:
             text = self._node(result)
