@@ -40,6 +40,7 @@ test: $(VENV)/dev ## Everything that must hold, with coverage; what CI runs
 	$(BIN)/pyright
 	$(BIN)/python tools/audit.py
 	$(BIN)/python tools/build_verifier.py
+	DRYSTONE_SECOND_PYTHON=$$($(BIN)/python tools/second_python.py .venv-second) \
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --cov --cov-report= --ignore=tests/interop
 	$(BIN)/python tools/coverage_floor.py
 
@@ -65,4 +66,4 @@ lock: $(VENV)/dev ## Renew the hashed requirements (no address in them)
 	$(BIN)/python tools/lock.py
 
 clean: ## Remove what was built
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-second dist .pytest_cache .ruff_cache .hypothesis .coverage*

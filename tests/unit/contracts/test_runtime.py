@@ -1,0 +1,266 @@
+"""The runtime: bombs of every kind end typed and small; results, steps and codes do not depend on the machine."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drystone.contracts.package import make_package
+from drystone.contracts.runtime import CallDone, Program
+from drystone.errors import (
+    ContractFailed,
+    ContractRefused,
+    ContractSize,
+    ContractSteps,
+    Refused,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))
+import programs
+
+ROOT = Path(__file__).parents[3]
+SEEDS = 150
+
+
+def program_of(body: str, **call: Any) -> Program:
+    text = "".join(f"    {line}\n" for line in body.split("\n"))
+    calls = {"run": {"args": {"n": "int"}, "limit": 200_000} | call}
+    return Program(make_package({"name": "c", "version": 1, "calls": calls}, f"def run(ctx, n):\n{text}"))
+
+
+def run(body: str, n: int = 3, limit: int = 200_000) -> Any:
+    return program_of(body).call("run", ctx={}, args={"n": n}, limit=limit, host=programs.NoHost()).value
+
+
+BOMBS = {
+    'return len("x" * 1000000000)': ContractSize,
+    'return len(1000000000 * "x")': ContractSize,
+    "return len([0] * 1000000000)": ContractSize,
+    "return len((0,) * 1000000000)": ContractSize,
+    's = "xx"\nfor i in range(60):\n    s = s + s\nreturn len(s)': ContractSize,
+    's = "xx"\nfor i in range(60):\n    s += s\nreturn len(s)': ContractSize,
+    "s = [1]\nfor i in range(60):\n    s = s + s\nreturn len(s)": ContractSize,
+    "s = [1]\nfor i in range(60):\n    s.extend(s)\nreturn len(s)": ContractSize,
+    "x = 3\nfor i in range(40):\n    x = x * x\nreturn 1": ContractSize,
+    "x = 3\nfor i in range(2000):\n    x = x - (-x)\nreturn 1": ContractSize,
+    "x = 3\nfor i in range(2000):\n    x = x + x\nreturn 1": ContractSize,
+    "return 1 << 100000": ContractSize,
+    "return (1 << 255) << 10": ContractSize,
+    'return int("9" * 1000)': ContractSize,
+    "return len(range(100000))": ContractSize,
+    "return len(list(range(60000)) + list(range(60000)))": ContractSize,
+    's = "x" * 16000\nreturn len(s.replace("x", s))': ContractSize,
+    's = "x" * 16000\nreturn len(s.join([s, s]))': ContractSize,
+    's = "x" * 16000\nreturn len("%s%s" % (s, s))': ContractSize,
+    's = "x" * 16000\nt = []\nfor i in range(3000):\n    t.append(s + "y")\nreturn 1': (ContractSize, ContractSteps),
+    "t = []\nfor i in range(9000):\n    t.append(list(range(5000)))\nreturn 1": (ContractSize, ContractSteps),
+    "for i in range(60000):\n    for j in range(60000):\n        pass\nreturn 1": ContractSteps,
+    "x = [i for i in range(60000) for j in range(60000)]\nreturn 1": ContractSteps,
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l": (ContractFailed, ContractSteps, ContractSize),
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l == [l]": (ContractFailed, ContractSteps),
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nd = {}\nd[l] = 1\nreturn 1": ContractFailed,
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn {l: 1}": ContractFailed,
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn {k: 1 for k in [l]}": ContractFailed,
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn dict([(l, 1)])": ContractFailed,
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn {}.get(l)": ContractFailed,
+    "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn l in {}": ContractFailed,
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn str(l)": ContractFailed,
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn sorted([l, l])": ContractFailed,
+    'l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn "%s" % l': ContractFailed,
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn max(l, l)": ContractFailed,
+    "l = [1]\nl.append(l)\nreturn l": (ContractFailed, ContractSteps),
+}
+
+
+@pytest.mark.parametrize("body", BOMBS)
+def test_bomb_ends_typed_and_small(body: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BOMBS[body]):
+        run(body)
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 128 * 1024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return 1 // 0",
+        "return [1][5]",
+        'return {}["k"]',
+        'return "a" + 1',
+        "return 1 + True",
+        'return 1 < "a"',
+        "return [1] < [2]",
+        "return None + 1",
+        "return len(5)",
+        "for i in 5:\n    pass\nreturn 1",
+        "for i in \"ab\":\n    pass\nreturn 1",
+        'return "a".append(1)',
+        "return [1].keys()",
+        'return int("x")',
+        "return 1 << -1",
+        "return None",
+        "return [None]",
+        "return {1: 2}",
+        "x, y = [1]\nreturn 1",
+        "return abs(\"a\")",
+        'return "a".replace("", "b")',
+        "return undefined_below\nundefined_below = 1",
+    ],
+)
+def test_error_of_the_program_is_contract_failed(body: str) -> None:
+    if body == "return None":
+        assert run(body) is None
+        return
+    with pytest.raises(ContractFailed):
+        run(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ("return 7 // 2 + 7 % 2 + -7 // 2", 0),
+        ("return (1 << 200) >> 190", 1024),
+        ("x = [1, 2]\nx += [3]\nreturn x", [1, 2, 3]),
+        ('d = {"a": 1}\nd["a"] += 2\nd["b"] = 1\nreturn d', {"a": 3, "b": 1}),
+        ('return "%s-%d" % ("a", 5)', "a-5"),
+        ('return ", ".join([str(i) for i in range(3)])', "0, 1, 2"),
+        ("return [x for x in [3, 1, 2] if x > 1]", [3, 2]),
+        ("return {str(k): v for k, v in [(1, 2)]}", {"1": 2}),
+        ("return sorted([3, 1, 2], reverse = True)", [3, 2, 1]),
+        ("return [1, 2, 3][1:]", [2, 3]),
+        ("return [1] == [1] and (1, 2) != (1, 3)", True),
+        ('return min(3, 1) + max([1, 5]) + len("abc") + abs(-1)', 10),
+        ("return 5 if n == 3 else 6", 5),
+        ("return (1,\n        2)", [1, 2]),
+        ("return 1 + (2 * # inner + comment\n   3)", 7),
+        ('return "a,b".split(",") + ["x"] * 2', ["a", "b", "x", "x"]),
+        ('return type(1) + type("") + type([])', "intstringlist"),
+        ("t = 0\nfor i in range(10):\n    if i == 5:\n        break\n    t += i\nreturn t", 10),
+        ('return not ("a" in ["b"]) and "a" not in "xyz"', True),
+    ],
+)
+def test_program_computes_what_it_says(body: str, value: Any) -> None:
+    assert run(body) == value
+
+
+def test_error_names_the_authors_line() -> None:
+    with pytest.raises(ContractFailed, match=r"c\.star:4:"):
+        run("x = [1,\n     2]\nreturn x[7]")
+
+
+def test_steps_do_not_depend_on_the_path_taken_but_on_lengths() -> None:
+    program = program_of("t = 0\nfor i in range(n):\n    t += i\nreturn t")
+
+    def steps(n: int) -> int:
+        return program.call("run", ctx={}, args={"n": n}, limit=10**6, host=programs.NoHost()).steps
+
+    assert steps(20) - steps(10) == steps(30) - steps(20) > 0
+
+
+def test_exactly_the_limit_is_enough_and_one_less_is_not() -> None:
+    body = "t = 0\nfor i in range(n):\n    t += i\nreturn t"
+    done = program_of(body).call("run", ctx={}, args={"n": 50}, limit=10**6, host=programs.NoHost())
+    assert isinstance(done, CallDone)
+    assert run(body, n=50, limit=done.steps) == done.value
+    with pytest.raises(ContractSteps):
+        run(body, n=50, limit=done.steps - 1)
+
+
+def test_contracts_own_code_is_prefixed_and_cannot_imitate_ours() -> None:
+    with pytest.raises(ContractRefused) as refused:
+        run('fail("no-room")')
+    assert refused.value.code == "c.no-room"
+    with pytest.raises(ContractRefused) as refused:
+        run('fail("signature invalid!")')
+    assert refused.value.code == "c.refused"
+
+
+READER = '''
+def on_reading(ctx, old, record):
+    v = record[0]["value"]
+    if v == 1:
+        return "one"
+    if v == 2:
+        fail("two")
+    if v == 3:
+        return 1 // 0
+    if v == 4:
+        return ({"x": "y" * 100000}, [])
+    if v == 5:
+        for i in range(50000):
+            v += i
+    if v == 6:
+        return (v, [("e", None)])
+    if v == 7:
+        return (v, [(1, 2)])
+    if v == 8:
+        return 5
+    if v == 9:
+        return (v, [("e", {"n": v})])
+    return ({"seen": v}, [])
+'''
+
+
+def test_batch_equals_one_by_one_whatever_fails() -> None:
+    manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "limit": 5000}}
+    program = Program(make_package(manifest, READER))
+    items: list[Any] = [
+        ({"reads": {}}, None, [{"value": v}]) for v in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    ]
+
+    def shown(results: list[Any]) -> list[Any]:
+        return [r.error.code if hasattr(r, "error") else (r.value, r.events) for r in results]
+
+    together = shown(program.readings(items))
+    alone = [shown(program.readings([item]))[0] for item in items]
+    assert together == alone
+    assert together[0] == ({"seen": 0}, ())
+    assert together[1:6] == ["r.one", "r.two", "contract-failed", "contract-size", "contract-steps"]
+    assert together[9] == (9, (("e", {"n": 9}),))
+
+
+def test_one_reading_cannot_change_what_the_next_is_shown() -> None:
+    source = (
+        "def on_reading(ctx, old, record):\n"
+        '    ctx["reads"]["s"].append(1)\n'
+        '    return (len(ctx["reads"]["s"]), [])\n'
+    )
+    manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "reads": ["s"]}}
+    program = Program(make_package(manifest, source))
+    results = program.readings([({"reads": {"s": [0]}}, None, []) for _ in range(3)])
+    assert [r.value for r in results if not hasattr(r, "error")] == [2, 2, 2]
+
+
+def test_random_programs_end_typed() -> None:
+    codes = {programs.result_of(seed)[0] for seed in range(SEEDS)}
+    assert "accepted" in codes
+    assert "contract-failed" in codes
+
+
+def digest_under(python: str, hash_seed: str) -> str:
+    command = [python, str(Path(__file__).parent / "programs.py"), "0", str(SEEDS)]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["digest"]
+
+
+def test_random_programs_give_equal_results_under_two_hash_seeds() -> None:
+    assert digest_under(sys.executable, "1") == digest_under(sys.executable, "2")
+
+
+def test_random_programs_give_equal_results_under_a_second_python() -> None:
+    second = os.environ.get("DRYSTONE_SECOND_PYTHON")
+    if second is None:
+        pytest.skip("DRYSTONE_SECOND_PYTHON names no second interpreter with the dependencies")
+    assert digest_under(sys.executable, "0") == digest_under(second, "0")
+
+
+def test_typed_error_is_a_refusal() -> None:
+    with pytest.raises(Refused):
+        run('return "x" * 1000000')
