@@ -39,8 +39,11 @@ Row: TypeAlias = tuple[Any, ...]
 BUSY_MS_MAX: Final = 5_000
 """How long a writer waits for another one; in a healthy node there is none."""
 
-WAL_PAGES: Final = 1_000
+WAL_PAGES: Final = 500
 """Pages in the write-ahead log from which its content is moved on, after a commit."""
+
+WAL_BYTES_KEPT: Final = 2_097_152
+"""Bytes of the write-ahead log that are kept for use again; a larger one is cut back."""
 
 WAL_PATIENCE: Final = 4
 """Times `WAL_PAGES` from which readers are no longer given way to."""
@@ -369,6 +372,7 @@ def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection
             _run(connection, "PRAGMA locking_mode=EXCLUSIVE")
         _run(connection, "PRAGMA synchronous=FULL")
         _run(connection, f"PRAGMA cache_size=-{CACHE_KIB}")
+        _run(connection, f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
         _run(connection, "PRAGMA temp_store=MEMORY")
         # A file from elsewhere may hold triggers and views: nothing in it is run.
         _run(connection, "PRAGMA trusted_schema=OFF")

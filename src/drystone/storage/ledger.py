@@ -11,7 +11,7 @@ Place in a record's life: where it stays. Source: design.md sections 3.5 to 3.7,
 """
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +29,7 @@ from drystone.storage.blocks import Order, StoredBlock
 from drystone.storage.database import Database, Schema, row_check
 from drystone.storage.outcomes import NONE, locate, outcomes_of
 from drystone.storage.places import Posting
-from drystone.storage.recent import StreamPosting, Unflushed
+from drystone.storage.recent import BlockPostings, Unflushed
 from drystone.trees import log
 from drystone.trees.log import HASH_BYTES, NodeReader
 
@@ -349,9 +349,9 @@ class LedgerDB:
     def find(self, stream: bytes, *, epoch: int, seq: int) -> Place | None:
         """Return where the record at a position of a stream lies; `stream` is its state key."""
         with self.snapshot():
-            for posting in self._unflushed.streams.get(stream, ()):
-                if (posting.epoch, posting.seq) == (epoch, seq):
-                    return self.place_of(posting.leaf)
+            for *position, leaf in self._unflushed.streams.get(stream, ()):
+                if position == [epoch, seq]:
+                    return self.place_of(leaf)
             leaf = places.find_leaf(self._database, stream, epoch=epoch, seq=seq)
             return None if leaf is None else self.place_of(leaf)
 
@@ -365,7 +365,8 @@ class LedgerDB:
             chunk = places.read_chunk(self._database, stream, 2**63 - 1)
             flushed = 0 if chunk is None else chunk.number + chunk.size
             first = max(0, start - flushed)
-            return found + newer[first : first + limit - len(found)]
+            more = newer[first : first + limit - len(found)]
+            return found + [Posting._make(place) for place in more]
 
     def place_of(self, leaf: int) -> Place | None:
         """Return whose entry a leaf is; None for a block entry, or beyond the log's end."""
@@ -380,15 +381,18 @@ class LedgerDB:
             return Place(leaf, block.height, vertex, found.vertex, found.record)
 
 
-def postings_of(change: Change, block: Block) -> Sequence[StreamPosting]:
+def postings_of(change: Change, block: Block) -> BlockPostings:
     """Return stream and position of each record that a block accepted, in log order."""
-    postings: list[StreamPosting] = []
-    for outcome in change.outcomes:
-        if outcome.code != ACCEPTED or outcome.record is None:
+    streams: list[bytes] = []
+    epochs: list[int] = []
+    seqs: list[int] = []
+    for vertex, index, code, _, _ in change.outcomes:
+        if code != ACCEPTED or index is None:
             continue
-        item = block.vertices[outcome.vertex].records[outcome.record]
+        item = block.vertices[vertex].records[index]
         record = item.record if isinstance(item, Verified) else item
         assert isinstance(record, Record), "an accepted item is a record"
-        stream = keyspace.stream(stream_id(record))
-        postings.append(StreamPosting(stream, record.epoch, record.seq))
-    return postings
+        streams.append(keyspace.stream(stream_id(record)))
+        epochs.append(record.epoch)
+        seqs.append(record.seq)
+    return BlockPostings(streams, epochs, seqs)

@@ -11,7 +11,7 @@ Nothing here is a source of truth: `fsck` makes all of it again from vertices an
 Source: design.md section 3 (a stream position finds a record's place); `budget.md` on disk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from drystone.errors import DatabaseCorrupt
@@ -66,13 +66,13 @@ def position_key(epoch: int, seq: int) -> bytes:
     return (epoch << 64 | seq).to_bytes(12)
 
 
-def extend(chunk: Chunk | None, postings: Sequence[Posting]) -> list[Chunk]:
+def extend(chunk: Chunk | None, postings: Iterable[tuple[int, int, int]]) -> list[Chunk]:
     """Return the rows that hold a stream's next postings: the open one extended, then new ones.
 
     Args:
         chunk: the stream's last row with its `leaves` left out (empty), None for a new stream. The
             first row returned, if it continues that one, has only the *new* leaves.
-        postings: of one stream, in accepted order.
+        postings: of one stream, at least one, in accepted order: what `Posting` names.
     """
     rows: list[Chunk] = []
     number = 0 if chunk is None else chunk.number
@@ -81,13 +81,12 @@ def extend(chunk: Chunk | None, postings: Sequence[Posting]) -> list[Chunk]:
     stretches = bytearray() if chunk is None else bytearray(chunk.stretches)
     leaves = bytearray()
     following = None if chunk is None else _following(chunk)
-    for posting in postings:
+    for epoch, seq, leaf in postings:
         if size == CHUNK_RECORDS:
             if leaves:
                 rows.append(Chunk(number, size, last, bytes(stretches), bytes(leaves)))
             number, size, last, following = number + size, 0, -1, None
             stretches, leaves = bytearray(), bytearray()
-        epoch, seq, leaf = posting
         if following != (epoch, seq):
             for value in (size, epoch, seq):
                 _put(stretches, value)
@@ -139,7 +138,9 @@ def ranges_of(postings: Sequence[Posting]) -> list[Range]:
     return ranges
 
 
-def write_places(database: Database, streams: Mapping[bytes, Sequence[Posting]]) -> None:
+def write_places(
+    database: Database, streams: Mapping[bytes, Iterable[tuple[int, int, int]]]
+) -> None:
     """Add postings of many streams, inside the caller's transaction; stream by stream in order."""
     new: list[tuple[object, ...]] = []
     grown: list[tuple[object, ...]] = []

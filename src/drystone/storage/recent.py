@@ -10,10 +10,10 @@ Source: `budget.md`, "State rows".
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Final, NamedTuple
 
 from drystone.errors import DatabaseCorrupt
-from drystone.storage.places import Posting
 from drystone.trees.log import HASH_BYTES
 
 GONE: Final = 0xFFFFFFFF
@@ -26,12 +26,12 @@ TABLE: Final = """
     )"""
 
 
-class StreamPosting(NamedTuple):
-    """A record that a block accepted: its stream's state key, and its position there."""
+class BlockPostings(NamedTuple):
+    """The records that a block accepted, in log order, as columns: stream's state key, position."""
 
-    stream: bytes
-    epoch: int
-    seq: int
+    streams: list[bytes]
+    epochs: list[int]
+    seqs: list[int]
 
 
 class Unflushed:
@@ -44,7 +44,8 @@ class Unflushed:
         self.height = height
         self.writes: dict[bytes, bytes | None] = {}
         self.leaves: list[bytes] = []
-        self.streams: dict[bytes, list[Posting]] = {}
+        self.streams: dict[bytes, list[tuple[int, int, int]]] = {}
+        """By stream (epoch, sequence, log index): plain, because there is one per record."""
         self.bytes = 0
 
     @property
@@ -58,7 +59,7 @@ class Unflushed:
         *,
         writes: Mapping[bytes, bytes | None],
         leaves: Sequence[bytes],
-        postings: Sequence[StreamPosting],
+        postings: BlockPostings,
         size: int,
     ) -> None:
         """Take in one block: its height, what it changed, and the bytes its row has."""
@@ -68,13 +69,12 @@ class Unflushed:
         self.leaves += leaves
         self.bytes += size
         streams = self.streams
-        for stream, epoch, seq in postings:
-            posting = Posting(epoch, seq, leaf)
+        places = zip(postings.epochs, postings.seqs, count(leaf), strict=False)
+        for stream, place in zip(postings.streams, places, strict=False):
             if stream in streams:
-                streams[stream].append(posting)
+                streams[stream].append(place)
             else:
-                streams[stream] = [posting]
-            leaf += 1
+                streams[stream] = [place]
 
 
 def encode_changes(writes: Mapping[bytes, bytes | None]) -> bytes:
@@ -120,43 +120,42 @@ def decode_changes(data: bytes) -> dict[bytes, bytes | None]:
     return dict(zip(keys, values, strict=True))
 
 
-def encode_postings(postings: Sequence[StreamPosting], writes: Mapping[bytes, object]) -> bytes:
+def encode_postings(postings: BlockPostings, writes: Mapping[bytes, object]) -> bytes:
     """Return the blob of accepted records in log order: stream numbers, epochs, sequences.
 
     A stream is named by where its key stands among the block's changes: an accepted record always
     changes its stream.
     """
     numbers = {key: number for number, key in enumerate(writes)}
+    size = len(postings.streams)
     return b"".join(
         (
-            _numbers([len(postings)]),
-            _numbers([numbers[posting.stream] for posting in postings]),
-            _numbers([posting.epoch for posting in postings]),
-            struct.pack(f">{len(postings)}Q", *(posting.seq for posting in postings)),
+            _numbers([size]),
+            _numbers([numbers[stream] for stream in postings.streams]),
+            _numbers(postings.epochs),
+            struct.pack(f">{size}Q", *postings.seqs),
         )
     )
 
 
-def decode_postings(data: bytes, writes: Mapping[bytes, object]) -> list[StreamPosting]:
+def decode_postings(data: bytes, writes: Mapping[bytes, object]) -> BlockPostings:
     """Read what `encode_postings` wrote, with the same changes.
 
     Raises:
         DatabaseCorrupt: the bytes are anything else.
     """
-    count, offset = _read_numbers(data, 0, 1)
-    numbers, offset = _read_numbers(data, offset, count[0])
-    epochs, offset = _read_numbers(data, offset, count[0])
-    if offset + 8 * count[0] != len(data):
+    size, offset = _read_numbers(data, 0, 1)
+    numbers, offset = _read_numbers(data, offset, size[0])
+    epochs, offset = _read_numbers(data, offset, size[0])
+    if offset + 8 * size[0] != len(data):
         raise DatabaseCorrupt("a blob of postings has another length than it says")
-    seqs = struct.unpack_from(f">{count[0]}Q", data, offset)
+    seqs = struct.unpack_from(f">{size[0]}Q", data, offset)
     keys = list(writes)
     try:
-        return [
-            StreamPosting(keys[number], epoch, seq)
-            for number, epoch, seq in zip(numbers, epochs, seqs, strict=True)
-        ]
+        streams = [keys[number] for number in numbers]
     except IndexError as error:
         raise DatabaseCorrupt("a blob of postings names a stream that did not change") from error
+    return BlockPostings(streams, list(epochs), list(seqs))
 
 
 def decode_leaves(data: bytes) -> list[bytes]:

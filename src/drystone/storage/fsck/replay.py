@@ -36,8 +36,7 @@ from drystone.storage.outcomes import (
     is_plain,
     outcomes_of,
 )
-from drystone.storage.places import Posting
-from drystone.storage.recent import StreamPosting
+from drystone.storage.recent import BlockPostings
 from drystone.trees import log
 from drystone.trees.log import HASH_BYTES
 from drystone.trees.tiles import TILE_WIDTH
@@ -46,6 +45,9 @@ _BLOCK: Final = (
     ("height", int), ("size", int), ("root", bytes), ("entry", bytes), ("vertices", bytes),
     ("outcomes", bytes), ("check", bytes),
 )  # fmt: skip
+
+
+_NO_POSTINGS: Final = BlockPostings([], [], [])
 
 
 class BlockRow(NamedTuple):
@@ -270,7 +272,7 @@ class Replay:
 
     def _follow(self, change: Change, block: Block | None) -> None:
         """Feed the twins with a block, and compare the tables where it is time."""
-        postings: Sequence[StreamPosting] = () if block is None else postings_of(change, block)
+        postings = _NO_POSTINGS if block is None else postings_of(change, block)
         height = change.height
         if height > self.flushed:
             compare_recent(
@@ -282,13 +284,8 @@ class Replay:
                 postings=postings,
             )
             return
-        leaf = self._tiles.size
+        self._places.add(postings, leaf=self._tiles.size)
         self._tiles.add(change.leaves)
-        streams: dict[bytes, list[Posting]] = {}
-        for index, posting in enumerate(postings):
-            one = Posting(posting.epoch, posting.seq, leaf + index)
-            streams.setdefault(posting.stream, []).append(one)
-        self._places.add(streams)
         if height == self.flushed:
             self._tiles.finish()
             self._places.finish()

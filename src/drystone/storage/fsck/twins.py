@@ -17,12 +17,11 @@ from drystone.storage.fsck.report import Report, quoted
 from drystone.storage.places import (
     CHUNK_RECORDS,
     Chunk,
-    Posting,
     extend,
     ranges_of,
     unpack,
 )
-from drystone.storage.recent import StreamPosting
+from drystone.storage.recent import BlockPostings, Unflushed
 from drystone.trees.log import HASH_BYTES
 from drystone.trees.tiles import tile_parent_hash, tile_width
 
@@ -100,11 +99,13 @@ class PlacesTwin:
         self._rows = 0
         self._ranges: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
 
-    def add(self, streams: Mapping[bytes, Sequence[Posting]]) -> None:
-        """Take in the accepted records of a flushed block, by stream."""
-        for stream, postings in streams.items():
+    def add(self, postings: BlockPostings, *, leaf: int) -> None:
+        """Take in the accepted records of a flushed block, the first of them entry `leaf`."""
+        gathered = Unflushed(height=0, size=leaf)
+        gathered.add(1, writes={}, leaves=[], postings=postings, size=0)
+        for stream, places in gathered.streams.items():
             last = self._open.get(stream)
-            for row in extend(last, postings):
+            for row in extend(last, places):
                 leaves = row.leaves
                 if last is not None and row.number == last.number:
                     leaves = last.leaves + leaves
@@ -211,7 +212,7 @@ def compare_recent(
     *,
     writes: Mapping[bytes, bytes | None],
     leaves: Sequence[bytes],
-    postings: Sequence[StreamPosting],
+    postings: BlockPostings,
 ) -> None:
     """Compare the blobs of a block that was not flushed with what the block changes."""
     row = database.row(
