@@ -256,7 +256,7 @@ def test_random_programs_give_equal_results_under_two_hash_seeds() -> None:
 
 def test_random_programs_give_equal_results_under_a_second_python() -> None:
     second = os.environ.get("DRYSTONE_SECOND_PYTHON")
-    if second is None:
+    if not second:
         pytest.skip("DRYSTONE_SECOND_PYTHON names no second interpreter with the dependencies")
     assert digest_under(sys.executable, "0") == digest_under(second, "0")
 
