@@ -69,7 +69,7 @@ def grown(places: list[tuple[int, int]], start: stream.Stream) -> tuple[list[Ite
     return items, start
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(places=positions, cut=st.integers(0, 30))
 def test_chain_from_any_point_holds_and_names_exactly_the_missing_numbers(
     places: list[tuple[int, int]], cut: int
@@ -90,7 +90,7 @@ def test_chain_from_any_point_holds_and_names_exactly_the_missing_numbers(
     assert named_missing == expected
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(places=positions, at=st.integers(0, 29))
 def test_chain_with_a_record_left_out_does_not_hold(places: list[tuple[int, int]], at: int) -> None:
     items, after = grown(places, stream.EMPTY)
@@ -99,7 +99,7 @@ def test_chain_with_a_record_left_out_does_not_hold(places: list[tuple[int, int]
         completeness.check_chain(start=stream.EMPTY, items=items, end=after)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(places=positions, data=st.data())
 def test_chain_in_another_order_does_not_hold(
     places: list[tuple[int, int]], data: st.DataObject

@@ -156,7 +156,7 @@ def test_an_absent_key_must_be_the_one_that_is_asked_for() -> None:
     assert ics23.decode(point.ics23).key == wanted
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=300), start=st.sampled_from([b"", b"\xd2\x84", b"\x84", b"\x86"]))
 def test_random_bytes_are_refused_with_a_code(data: bytes, start: bytes) -> None:
     parsed = trust.parse_trust(SMALL[0].trust.encode())
@@ -164,7 +164,7 @@ def test_random_bytes_are_refused_with_a_code(data: bytes, start: bytes) -> None
         verify.verify_file(start + data, parsed)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     which=st.integers(0, len(GOOD) - 1),
     at=st.integers(0, 5000),
@@ -182,7 +182,7 @@ def test_a_proof_with_a_piece_replaced_is_refused_with_a_code(
         assert not accepts(vector, parsed, changed, vector.key)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     at=st.integers(0, 2000),
     cut=st.integers(0, 10),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from proof_vectors import named, run
 
@@ -46,6 +46,7 @@ def test_a_time_is_shown_or_named_as_a_number(seconds: int, text: str) -> None:
     assert report.unix_time(seconds) == text
 
 
+@settings(deadline=None)
 @given(seconds=st.integers(0, report.TIME_MAX))
 def test_a_time_is_the_calendars(seconds: int) -> None:
     calendar = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
