@@ -115,8 +115,64 @@ def metrics_page() -> str:
     return reference.metrics_page()
 
 
+def settings_page() -> str:
+    """Return every setting of `config.toml` with default, bounds and environment variable."""
+    from drystone import config
+
+    parts = [
+        "# Settings\n\nGenerated from `src/drystone/config.py`. Settings stand in `config.toml` of a node's home;"
+        " `DRYSTONE__SECTION__KEY` in\nthe environment overrides the file. An unknown one is refused. A change takes"
+        " effect at the next start.\n"
+    ]
+    for section, table in config.Settings.model_fields.items():
+        parts.append(
+            f"\n## [{section}]\n\n| setting | default | bounds | meaning |\n|---|---|---|---|\n"
+        )
+        kind = table.annotation
+        assert isinstance(kind, type), section
+        assert issubclass(kind, config.Section), section
+        for name, field in kind.model_fields.items():
+            bounds = ", ".join(_bound(one) for one in field.metadata) or _choices(field.annotation)
+            default = f"`{json.dumps(field.default)}`"
+            parts.append(f"| `{name}` | {default} | {bounds} | {field.description} |\n")
+    parts.append("\nIn the environment, for example: `DRYSTONE__HTTP__PORT=0`.\n")
+    return "".join(parts)
+
+
+def _bound(one: object) -> str:
+    """Return a pydantic constraint in words."""
+    for name, word in (("ge", "from"), ("le", "to"), ("max_length", "characters at most")):
+        if (value := getattr(one, name, None)) is not None:
+            return f"{word} {value:,}"
+    return str(one)
+
+
+def _choices(annotation: object) -> str:
+    """Return the choices of a Literal."""
+    return ", ".join(f"`{choice}`" for choice in getattr(annotation, "__args__", ()))
+
+
+def calls_page() -> str:
+    """Return every call that the ledger itself answers, with its arguments."""
+    from drystone.ledger import governance, registry
+
+    parts = [
+        "# Calls\n\nGenerated from `src/drystone/ledger/`. A call is a record whose payload is"
+        " `[ledger, contract, function, arguments, limit]`;\n`drystone device`, `drystone org` and `drystone device"
+        " profile` make them. Bytes stand as lower-case hex. What a call can be\nrefused for: [errors.md](errors.md).\n"
+    ]
+    for contract, module in (("registry", registry), ("governance", governance)):
+        about = inspect.getdoc(module) or ""
+        parts.append(f"\n## {contract}\n\n{about}\n")
+        for name, function in module.FUNCTIONS.items():
+            parts.append(f"\n### {contract}.{name}\n\n{inspect.getdoc(function)}\n")
+    return "".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
+    "settings.md": settings_page,
+    "calls.md": calls_page,
     "errors.md": errors_page,
     "limits.md": limits_page,
     "coverage.md": coverage_page,

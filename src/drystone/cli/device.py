@@ -228,6 +228,42 @@ def revoke(
     )
 
 
+@command(app)
+def accuse(
+    first: Annotated[
+        Path, typer.Argument(metavar="A", exists=True, dir_okay=False, help="One original.")
+    ],
+    second: Annotated[
+        Path, typer.Argument(metavar="B", exists=True, dir_okay=False, help="The other original.")
+    ],
+    kind: Annotated[
+        str, typer.Option("--kind", help="record, or vertex (two signed headers).")
+    ] = "record",
+    sign_as: options.SignAs = None,
+    home: options.Home = options.HOME_DEFAULT,
+    url: options.Url = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Hand in two different signed records of one place: a fork.
+
+    Both originals together convict whoever signed them, whoever hands them in: the branch is
+    suspended, and its author goes on with the next epoch.
+
+    Example:
+      drystone device accuse one.cose other.cose
+    """
+    from drystone.cli.node_access import caller, connect
+
+    arguments = {"kind": kind, "a": first.read_bytes().hex(), "b": second.read_bytes().hex()}
+    with connect(home, url) as node:
+        answer = caller(node, home, sign_as).call("registry", "fork", arguments)
+    emit(
+        {"ok": True, "height": answer.height},
+        as_json=as_json,
+        text=lambda: facts([("suspended", "the branch"), ("in block", answer.height)]),
+    )
+
+
 @command(app, "list")
 def list_(
     organisation: Annotated[

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Send and read records.", no_args_is_help=True)
 
+Time = Annotated[
+    str, typer.Option("--time", help="now, none, Unix seconds, or ISO 8601 with offset.")
+]
+Epoch = Annotated[
+    int | None,
+    typer.Option("--epoch", min=0, help="Begin this epoch: after a restored backup, the next one."),
+]
+
 _VALUE: Final = re.compile(r"([+-]?[0-9.]+)([A-Za-z%/].*)?", re.ASCII)
 
 
@@ -42,15 +50,8 @@ def send(
             show_default=False,
         ),
     ] = None,
-    time: Annotated[
-        str, typer.Option("--time", help="now, none, Unix seconds, or ISO 8601 with offset.")
-    ] = "now",
-    epoch: Annotated[
-        int | None,
-        typer.Option(
-            "--epoch", min=0, help="Begin this epoch: after a restored backup, the next one."
-        ),
-    ] = None,
+    time: Time = "now",
+    epoch: Epoch = None,
     wait: Annotated[
         str, typer.Option("--wait", help="stored, sealed (its place) or committed (its outcome).")
     ] = "committed",
@@ -91,6 +92,47 @@ def send(
                 folder = key_folder(home, keys)
                 answers = [_send_signed(node, folder, stream, taken, epoch=epoch, wait=until)]
     show_answers(answers, as_json=as_json)
+
+
+@command(app)
+def sign(
+    device: options.Device,
+    measurements: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE[UNIT]...", help="As in `record send`.")
+    ],
+    time: Time = "now",
+    epoch: Epoch = None,
+    output: options.Output = None,
+    keys: options.Keys = None,
+    home: options.Home = options.HOME_DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """Sign one reading and write it to a file; needs no node.
+
+    For a machine that is offline: carry the file to one that is not and `record send --file` it.
+    The position comes from the key folder alone, so keep to one folder for each device.
+
+    Examples:
+      drystone record sign ewz/m-004217 import=48211337Wh -o reading.cose
+      drystone record send ewz/m-004217 --file reading.cose
+    """
+    from drystone.cli.node_access import key_folder, read_stream
+    from drystone.cli.signing import sign_reading
+    from drystone.errors import RequestMalformed
+
+    stream = read_stream(device, home)
+    if stream.device is not None:
+        raise RequestMalformed("an attested device does not sign")
+    taken = read_measurements(measurements, time)
+    signed = sign_reading(key_folder(home, keys), stream, taken, epoch=epoch, seen=0)
+    position = signed.position
+    path = output or Path(f"{stream.member}-{position.epoch}-{position.seq}.cose")
+    path.write_bytes(signed.record)
+    emit(
+        {"ok": True, "file": str(path), "epoch": position.epoch, "seq": position.seq},
+        as_json=as_json,
+        text=lambda: f"{path}  epoch {position.epoch}, number {position.seq}",
+    )
 
 
 @command(app)
@@ -217,25 +259,13 @@ def _send_signed(
 ) -> "Answer":
     """Reserve a position, sign, send; give the position back if the record was refused."""
     from drystone.cli.node_access import deliver_or_release, next_sequence
-    from drystone.formats import cose
-    from drystone.formats.senml import write_pack
-    from drystone.records.record import write_record
+    from drystone.cli.signing import sign_reading
 
-    who = {"organisation": stream.organisation, "member": stream.member}
-    key = folder.load(**who)
-    current = folder.epoch(**who) if epoch is None else epoch
-    position = folder.reserve(
-        **who, count=1, epoch=epoch, seen=next_sequence(node, stream, epoch=current)
-    )
-    record = write_record(
-        secret=key.secret,
-        iss=stream.organisation,
-        sub=stream.member,
-        epoch=position.epoch,
-        seq=position.seq,
-        payload=write_pack(measurements),
-        content_type=cose.SENML,
-    )
+    current = epoch
+    if current is None:
+        current = folder.epoch(organisation=stream.organisation, member=stream.member)
+    seen = next_sequence(node, stream, epoch=current)
+    record, position = sign_reading(folder, stream, measurements, epoch=epoch, seen=seen)
     return deliver_or_release(node, folder, stream, record, position=position, wait=wait)
 
 
