@@ -160,6 +160,11 @@ class Executor:
             raise InvariantBroken(f"the state tree holds a key {key_hash.hex()} that no row has")
         return key, value
 
+    def forget(self) -> None:
+        """Empty every cache; no later result may be another one for it (tested)."""
+        self._memory = Memory()
+        self._view.forget()
+
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()

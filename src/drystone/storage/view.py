@@ -115,3 +115,7 @@ class LedgerView:
         self._cache.update(change.writes)
         self.height = change.height
         self.log = change.log
+
+    def forget(self) -> None:
+        """Empty the cache of rows."""
+        self._cache = RowCache()

@@ -77,8 +77,7 @@ def test_a_restart_in_the_middle_changes_no_head(home: Path, chain: Chain, resta
 
 def test_a_cold_cache_before_every_block_changes_no_head(executor: Executor, chain: Chain) -> None:
     for block, head in zip(chain.blocks, chain.heads[1:], strict=True):
-        executor._memory = type(executor._memory)()
-        executor._view._cache = RowCache(0)
+        executor.forget()
         assert executor.execute(block).head == head
 
 
@@ -122,7 +121,7 @@ def test_a_key_that_no_row_has_breaks_the_proof(executor: Executor, chain: Chain
     run(executor, chain, 3)
     executor.ledger.flush()
     executor.ledger.database.rows("DELETE FROM state")
-    executor._view._cache = RowCache()
+    executor.forget()
     with pytest.raises(InvariantBroken):  # noqa: PT012
         for number in range(20):
             executor.prove_state(keyspace.meta(f"nothing-{number}"))
