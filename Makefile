@@ -30,14 +30,14 @@ check: $(VENV)/dev ## Format, lint, types, imports, tidy tree, docs, unit tests:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -q -n $(JOBS) tests/unit tests/house
 
 test: $(VENV)/dev ## Everything that must hold, with coverage; what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python tools/audit.py
 	$(BIN)/python tools/build_verifier.py
 	DRYSTONE_SECOND_PYTHON=$$($(BIN)/python tools/second_python.py .venv-second) \
