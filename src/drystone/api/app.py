@@ -58,7 +58,7 @@ def create_app(service: Service, settings: ApiSettings) -> FastAPI:
     pages.install(app)
 
     app.add_route("/openapi.json", get_openapi, methods=["GET"], include_in_schema=False)
-    problems.install(app, show=pages.problem_page)
+    problems.install(app, show=pages.problem_page, methods=reference.methods_at)
     app.add_middleware(
         Border, hosts=settings.hosts, on_answer=traffic.count, clock_s=settings.clock_s
     )

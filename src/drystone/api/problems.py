@@ -161,8 +161,11 @@ def wants_page(request: Request) -> bool:
 Show = Callable[[Request, Problem], Response]
 """Renders a problem as a page."""
 
+Methods = Callable[[FastAPI, str], Sequence[str]]
+"""The methods that a path takes."""
 
-def install(app: FastAPI, *, show: Show) -> None:
+
+def install(app: FastAPI, *, show: Show, methods: Methods) -> None:
     """Has the application answer every error with a problem document, or with a page for people.
 
     A page where the client is a browser that asked for a page; `show` renders it.
@@ -173,7 +176,10 @@ def install(app: FastAPI, *, show: Show) -> None:
     def handle(request: Request, error: Exception) -> Response:
         path = request.url.path
         ours = as_error(error, method=request.method, path=path)
-        headers = error.headers if isinstance(error, HTTPException) else None
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        if "Allow" in headers and (taken := methods(app, path)):
+            # The framework names the methods of one route; a path may have two.
+            headers["Allow"] = ", ".join(taken)
         if wants_page(request):
             return show(request, problem_of(ours, instance=path))
         return problem_response(ours, instance=path, headers=headers)

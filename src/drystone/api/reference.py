@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from fastapi import FastAPI
+from starlette.routing import compile_path
 
 from drystone.api import metrics
 from drystone.api.openapi import describe
@@ -88,6 +89,16 @@ def document(app: FastAPI) -> dict[str, Any]:
 def document_json(app: FastAPI) -> bytes:
     """The OpenAPI document as JSON."""
     return json.dumps(document(app), ensure_ascii=False).encode()
+
+
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """The methods that the described routes take at a path; none where no route matches."""
+    return [
+        method.upper()
+        for route, item in document(app)["paths"].items()
+        if compile_path(route)[0].match(path)
+        for method in item
+    ]
 
 
 def groups(description: Mapping[str, Any]) -> list[Group]:

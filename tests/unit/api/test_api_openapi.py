@@ -180,3 +180,9 @@ def test_method_that_a_route_does_not_take_is_a_problem(desk: Desk) -> None:
     answer = desk.ask("DELETE", "/v1/blocks")
     assert (answer.status_code, problem_of(answer)["code"]) == (405, "method-unsupported")
     assert answer.headers["allow"] == "GET"
+
+
+def test_path_of_two_routes_names_the_methods_of_both(desk: Desk) -> None:
+    answer = desk.ask("DELETE", "/v1/completeness/ewz/m-1")
+    assert answer.headers["allow"] == "GET, POST"
+    assert problem_of(desk.ask("OPTIONS", "/"))["code"] == "method-unsupported"
