@@ -5,32 +5,22 @@ open it, and compare answers, codes, figures and sentences with the Python verif
 """
 
 import re
-import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from page_under_test import IN_CHROMIUM, PAGE, ROOT, browser, page
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "src" / "drystone" / "api" / "web" / "verify.html"
 sys.path[:0] = [str(ROOT / "tests" / "unit" / "proof"), str(ROOT / "tools")]
-
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
 
 import seal_page  # noqa: E402
 from proof_vectors import Vector, facts_of, named, run, trust_vectors, vectors  # noqa: E402
 
 from drystone.proof import report  # noqa: E402
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
-]
+__all__ = ["browser", "page"]
+
+pytestmark = IN_CHROMIUM
 
 CHECK = """async ([file, trust, key]) => {
   const from = (text) => drystone.fromHex(text), hex = (bytes) => bytes ? drystone.hex(bytes) : null;
@@ -52,28 +42,6 @@ CHECK = """async ([file, trust, key]) => {
   if (state) Object.assign(facts, { key: hex(state.key), value: hex(state.value), height: Number(state.height), time_ms: Number(state.timeMs) });
   return { verified: true, facts, headline, proved, notProved };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """The page from disk; any error in it, any word on its console and any request of it fails the test."""
-    fresh = browser.new_page()
-    noise: list[str] = []
-    fresh.on("pageerror", lambda error: noise.append(str(error)))
-    fresh.on("console", lambda message: noise.append(message.text))
-    fresh.on("request", lambda request: noise.append(request.url))
-    fresh.goto(PAGE.as_uri())
-    yield fresh
-    fresh.close()
-    assert [line for line in noise if line != PAGE.as_uri() and not line.startswith("data:")] == []
 
 
 def answer_of(page: Any, vector: Vector) -> dict[str, Any]:
