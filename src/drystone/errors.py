@@ -275,6 +275,13 @@ class StreamGaps(Refused):
     fix = "Send the stream's oldest missing records first."
 
 
+class EpochClosed(Refused):
+    """The record belongs to an epoch of its stream that newer epochs have closed."""
+
+    code = "epoch-closed"
+    fix = "Send what belongs to an old epoch before the device has begun many new ones; the record cannot be taken."
+
+
 class RegisterOrder(Refused):
     """A late record's register does not lie between its neighbours in the stream."""
 
@@ -424,6 +431,13 @@ class ContractCircle(Refused):
 
     code = "contract-circle"
     fix = "Let contracts call in one direction only."
+
+
+class WorkshopAbsent(Refused):
+    """Something that only authors of contracts need is not installed."""
+
+    code = "workshop-absent"
+    fix = "Install it beside drystone: `pip install pytest`."
 
 
 class ArgumentsMalformed(Refused):

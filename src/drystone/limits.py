@@ -38,6 +38,9 @@ SEQUENCE_MAX: Final = 2**53 - 1
 STREAM_RUNS_MAX: Final = 64
 """Runs in a stream's state: its open gaps plus one (protocol)."""
 
+STREAM_EPOCHS_MAX: Final = 16
+"""Epochs a stream remembers; the oldest is closed when a newer one comes (protocol)."""
+
 VERTEX_RECORDS_MAX: Final = 2_048
 """Records in one vertex (protocol)."""
 

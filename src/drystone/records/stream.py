@@ -15,7 +15,7 @@ from bisect import bisect_right
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
-from drystone.errors import RegisterOrder, StreamGaps, StreamMalformed
+from drystone.errors import EpochClosed, RegisterOrder, StreamGaps, StreamMalformed
 from drystone.formats import cbor
 from drystone.formats.cbor import Value
 from drystone.limits import (
@@ -23,6 +23,7 @@ from drystone.limits import (
     INTEGER_BITS_MAX,
     MEMO_ROWS_MAX,
     SEQUENCE_MAX,
+    STREAM_EPOCHS_MAX,
     STREAM_RUNS_MAX,
 )
 from drystone.records.header import HASH_LENGTH, UINT_MAX, read_bytes, read_uint
@@ -79,8 +80,12 @@ def place(
     record beyond the end of an older epoch may open a gap too. Does not look at the order of registers beyond the end
     of the stream: a rollover is the contract's business.
 
+    A device that begins an epoch at each start must not fill its stream for ever: beyond `limits.STREAM_EPOCHS_MAX`
+    epochs the oldest is closed. Its runs leave the state, the digest keeps covering its records.
+
     Raises:
         StreamGaps: the stream would have more than `limits.STREAM_RUNS_MAX` runs.
+        EpochClosed: the epoch is older than those the stream remembers.
         RegisterOrder: a late record's register does not lie between its neighbours', or has too many bits.
     """
     runs = stream.runs
@@ -89,6 +94,8 @@ def place(
         return _continue(stream, record_id, register)
     if index and (runs[-1].epoch, runs[-1].first) > (epoch, seq):
         index = bisect_right(runs, (epoch, seq), key=_start)
+        if epoch < runs[0].epoch and _epochs(runs) >= STREAM_EPOCHS_MAX:
+            raise EpochClosed(f"epoch {epoch} is closed, the oldest open one is {runs[0].epoch}")
     before = runs[index - 1] if index and runs[index - 1].epoch == epoch else None
     after = runs[index] if index < len(runs) and runs[index].epoch == epoch else None
     if before is not None and seq <= before.last:
@@ -115,7 +122,7 @@ def chain(digest: bytes, *, epoch: int, seq: int, record_id: bytes) -> bytes:
 
 
 def covers(stream: Stream, *, epoch: int, seq: int) -> bool:
-    """Whether the position is taken."""
+    """Whether the position is taken; of a closed epoch nobody knows, and the answer is no."""
     index = bisect_right(stream.runs, (epoch, seq), key=_start)
     if not index:
         return False
@@ -124,7 +131,7 @@ def covers(stream: Stream, *, epoch: int, seq: int) -> bool:
 
 
 def gaps(stream: Stream) -> list[Gap]:
-    """The numbers missing before the last run of each epoch, in order; an epoch starts at 0."""
+    """The numbers missing before the last run of each remembered epoch, in order; an epoch starts at 0."""
     missing: list[Gap] = []
     epoch, expected = -1, 0
     for run in stream.runs:
@@ -189,6 +196,10 @@ def _continue(stream: Stream, record_id: bytes, register: int | None) -> Placeme
     return Placement("next", Stream(digest, stream.count + 1, runs), None)
 
 
+def _epochs(runs: tuple[Run, ...]) -> int:
+    return len({run.epoch for run in runs})
+
+
 def _start(run: Run) -> tuple[int, int]:
     return run.epoch, run.first
 
@@ -207,6 +218,9 @@ def _join(runs: tuple[Run, ...], index: int, run: Run) -> tuple[Run, ...]:
         end += 1
         run = _merge(run, runs[index])
     grown = (*runs[:start], run, *runs[end:])
+    if _epochs(grown) > STREAM_EPOCHS_MAX:
+        oldest = grown[0].epoch
+        grown = tuple([kept for kept in grown if kept.epoch != oldest])
     if len(grown) > STREAM_RUNS_MAX:
         raise StreamGaps(f"the stream would have more than {STREAM_RUNS_MAX} runs")
     return grown
@@ -252,7 +266,12 @@ def _decode(data: bytes) -> Stream:
         if last is not None and (run.epoch, run.first) <= (last.epoch, last.last + 1):
             raise StreamMalformed("runs are in order and do not touch")
         last = run
-    if count != sum([run.last - run.first + 1 for run in runs]):
+    there = sum([run.last - run.first + 1 for run in runs])
+    epochs = _epochs(runs)
+    if epochs > STREAM_EPOCHS_MAX:
+        raise StreamMalformed(f"a stream remembers at most {STREAM_EPOCHS_MAX} epochs")
+    # Only a stream that remembers as many epochs as it may can have closed others.
+    if count < there or (count > there and epochs < STREAM_EPOCHS_MAX):
         raise StreamMalformed("the count is not the sum of the runs")
     if not count and digest != EMPTY.digest:
         raise StreamMalformed("the digest of no records is zero")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drystone.errors import (
+    EpochClosed,
     CborMalformed,
     CborNotDeterministic,
     Refused,
@@ -421,3 +422,66 @@ def test_the_memory_of_streams_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         stream = put(stream, seq).stream
         encode(stream)
         assert len(stream_module._known) <= 4
+
+
+class TestClosedEpochs:
+    """A device that begins an epoch at each start never fills its stream; what it closed stays covered."""
+
+    def after_starts(self, count: int) -> stream_module.Stream:
+        now = stream_module.EMPTY
+        for epoch in range(count):
+            for seq in range(2):
+                placed = stream_module.place(
+                    now, epoch=epoch, seq=seq, record_id=bytes([epoch % 256] * 32), register=None
+                )
+                now = placed.stream
+        return now
+
+    def test_thousand_starts_leave_a_bounded_stream_that_counts_all(self) -> None:
+        now = self.after_starts(1_000)
+        assert now.count == 2_000
+        assert [run.epoch for run in now.runs] == list(range(984, 1_000))
+        assert stream_module.decode(stream_module.encode(now)) == now
+
+    def test_record_of_a_closed_epoch_is_refused(self) -> None:
+        now = self.after_starts(17)
+        with pytest.raises(EpochClosed):
+            stream_module.place(now, epoch=0, seq=5, record_id=bytes(32), register=None)
+
+    def test_record_of_the_oldest_open_epoch_is_still_taken(self) -> None:
+        now = self.after_starts(17)
+        placed = stream_module.place(now, epoch=1, seq=2, record_id=bytes(32), register=None)
+        assert placed.kind == "late"
+        assert placed.stream.count == now.count + 1
+
+    def test_older_epoch_is_taken_while_there_is_room(self) -> None:
+        now = stream_module.EMPTY
+        for epoch in range(5, 20):
+            now = stream_module.place(
+                now, epoch=epoch, seq=0, record_id=bytes(32), register=None
+            ).stream
+        assert (
+            stream_module.place(now, epoch=2, seq=0, record_id=bytes(32), register=None).kind
+            == "late"
+        )
+
+    def test_digest_covers_what_was_closed(self) -> None:
+        assert self.after_starts(20).digest != self.after_starts(19).digest
+        other = stream_module.place(
+            stream_module.EMPTY, epoch=0, seq=0, record_id=bytes([7] * 32), register=None
+        ).stream
+        for epoch in range(1, 20):
+            other = stream_module.place(
+                other, epoch=epoch, seq=0, record_id=bytes([epoch] * 32), register=None
+            ).stream
+        assert other.runs == tuple(stream_module.Run(e, 0, 0) for e in range(4, 20))
+
+    def test_count_above_the_runs_needs_closed_epochs(self) -> None:
+        digest, count, runs = cbor.decode(stream_module.encode(self.after_starts(3)))
+        with pytest.raises(StreamMalformed):
+            stream_module.decode(cbor.encode([digest, count + 1, runs]))
+
+    def test_seventeen_epochs_are_no_stream(self) -> None:
+        runs = [[epoch, 0, 0] for epoch in range(17)]
+        with pytest.raises(StreamMalformed):
+            stream_module.decode(cbor.encode([bytes([1] * 32), 17, runs]))
