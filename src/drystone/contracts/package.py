@@ -24,7 +24,10 @@ ARGUMENT_TYPES: Final = frozenset({"bool", "hex", "id", "int", "list", "map", "t
 ANYONE: Final = "anyone"
 """The role that every enrolled member has."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+"""Functions and arguments, so that a contract can keep the names of a published interface as they stand there."""
+_ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""As `registry.enrol` gives them."""
 RESERVED: Final = frozenset({"accept", "contracts", "governance", "registry", "stream"})
 """Names that the ledger's own parts have."""
 
@@ -174,9 +177,9 @@ def _read_manifest(read: _Reader) -> Manifest:
     return manifest
 
 
-def _words(values: list[Any], where: str) -> tuple[str, ...]:
+def _words(values: list[Any], where: str, *, spelt: re.Pattern[str] = _WORD) -> tuple[str, ...]:
     for value in values:
-        if not isinstance(value, str) or not _WORD.fullmatch(value):
+        if not isinstance(value, str) or not spelt.fullmatch(value):
             raise ContractManifest(f"{where}: {value!r} is no name")
     if len(set(values)) != len(values):
         raise ContractManifest(f"{where}: a name stands twice")
@@ -185,7 +188,8 @@ def _words(values: list[Any], where: str) -> tuple[str, ...]:
 
 def _read_call(name: str, value: object) -> CallSpec:
     read = _Reader(value, f"calls.{name}")
-    roles = tuple(sorted(_words(read.take("roles", list, [ANYONE]), f"calls.{name}.roles")))
+    listed = read.take("roles", list, [ANYONE])
+    roles = tuple(sorted(_words(listed, f"calls.{name}.roles", spelt=_ROLE)))
     args = dict(read.take("args", Mapping, {}))
     _words(list(args), f"calls.{name}.args")
     for argument, kind in args.items():

@@ -61,6 +61,9 @@ def test_defaults_are_written_out_in_the_canonical_bytes() -> None:
         {"calls": []},
         {"calls": {"missing": {}}},
         {"calls": {"Act": {}}},
+        {"calls": {"act-now": {"args": {"n": "int"}}}},
+        {"calls": {"act": {"args": {"n ": "int"}}}},
+        {"calls": {"act": {"args": {"n": "int"}, "roles": ["Governor"]}}},
         {"calls": {"act": {"args": {"n": "float"}}}},
         {"calls": {"act": {"args": {"m": "int"}}}},
         {"calls": {"act": {"args": {}}}},
@@ -91,6 +94,14 @@ def test_defaults_are_written_out_in_the_canonical_bytes() -> None:
 def test_manifest_that_lies_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ContractManifest):
         make_package(MANIFEST | change, SOURCE)
+
+
+def test_names_of_a_published_interface_keep_their_capitals_s0_52() -> None:
+    source = "def PowerTransaction(ctx, battery, newValue):\n    put(battery, newValue)\n"
+    call = {"args": {"battery": "id", "newValue": "map"}}
+    package = make_package({"name": "a", "version": 1, "calls": {"PowerTransaction": call}}, source)
+    again = decode_package(package.encode())
+    assert again.manifest.calls["PowerTransaction"].args == call["args"]
 
 
 def test_contract_that_does_nothing_is_refused() -> None:
