@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from drystone.errors import InvariantBroken
+from drystone.errors import InvariantBroken, StateCollision
 from drystone.formats import cbor, cose, senml
 from drystone.ledger import keyspace, rows
 from drystone.ledger.apply import Memory, apply
@@ -478,5 +478,17 @@ def test_profile_that_vanished_or_names_an_unknown_rule_is_refused(
 def test_state_value_that_does_not_decode_stops_the_node(world: World, meter: Actor) -> None:
     world.view._values[keyspace.member("ewz", "m-1")] = b"\x01"
     block = world.block(world.vertex([world.reading(meter, 1)]))
+    with pytest.raises(InvariantBroken):
+        apply(world.view, block)
+
+
+def test_collision_in_the_state_tree_stops_the_node(
+    world: World, meter: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collide(_writes: object) -> bytes:
+        raise StateCollision("made up: a real one takes 2**64 hashes")
+
+    block = world.block(world.vertex([world.reading(meter, 1)]))
+    monkeypatch.setattr(world.view, "root_after", collide)
     with pytest.raises(InvariantBroken):
         apply(world.view, block)
