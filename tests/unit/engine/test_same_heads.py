@@ -7,9 +7,11 @@ restarts and without any memory, and with a second Python where one is given.
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import drystone
 from drystone.sim.heads import heads
 
 SEED = "same"
@@ -23,11 +25,10 @@ def expected() -> list[str]:
 
 
 def printed(python: str, *arguments: str, hash_seed: str) -> list[str]:
+    source = Path(drystone.__file__).parent.parent
     done = subprocess.run(
         [python, "-m", "drystone.sim.heads", SEED, "--blocks", str(BLOCKS), *arguments],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        if python == sys.executable
-        else {**os.environ, "PYTHONHASHSEED": hash_seed},
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
         check=False,
@@ -50,7 +51,8 @@ def test_restarts_and_cold_caches_come_to_the_same_heads(
 
 
 @pytest.mark.skipif(
-    not SECOND, reason="set DRYSTONE_SECOND_PYTHON to another Python that has Drystone installed"
+    not SECOND,
+    reason="set DRYSTONE_SECOND_PYTHON to another Python (tools/second_python.py makes one)",
 )
 def test_a_second_python_comes_to_the_same_heads(expected: list[str]) -> None:
     assert printed(SECOND, hash_seed="1") == expected

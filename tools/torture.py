@@ -1,0 +1,116 @@
+"""`make torture`: what a disk, a power line and a process table can do to a node, thousands of times.
+
+Parts: `power` (simulated power losses of each database), `fail` (operations that fail, not persisted
+and persisted but reported failed), `full` (full disk), `kill` (kill -9 of a running node's front,
+executor and both). Each prints what it lived through and ends with exit code 1 when anything that
+was acknowledged is missing or `fsck` finds anything. One seed repeats a run of the first three.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from drystone.sim.chain import Chain, make_chain
+from drystone.sim.torture import (
+    Lives,
+    fail_once,
+    torture_full_disk,
+    torture_ledger,
+    torture_vertices,
+)
+
+LOSSES = 5_000
+KILLS = 1_000
+ROUND = 250
+"""Losses between two lines of progress; each round has a chain and a seed of its own."""
+
+
+class Part(NamedTuple):
+    """One kind of trouble: its name, and what runs so many of it from a seed."""
+
+    name: str
+    run: Callable[[Chain, int, int], Lives]
+
+
+def power(chain: Chain, count: int, seed: int, *, of_ledger: bool) -> Lives:
+    """Let the power go; every other round torn sectors hold garbage."""
+    torture = torture_ledger if of_ledger else torture_vertices
+    return torture(chain, losses=count, seed=seed, garbage=seed % 2 == 1)
+
+
+def fail(chain: Chain, count: int, seed: int, *, of_ledger: bool) -> Lives:
+    """Let operations fail."""
+    torture = torture_ledger if of_ledger else torture_vertices
+    return torture(chain, losses=count, seed=seed, trouble=fail_once)
+
+
+def full(chain: Chain, count: int, seed: int) -> Lives:
+    """Let the disk fill up."""
+    return torture_full_disk(chain, times=count, seed=seed)
+
+
+PARTS = {
+    "power": [
+        Part("power losses of ledger.db", partial(power, of_ledger=True)),
+        Part("power losses of vertices.db", partial(power, of_ledger=False)),
+    ],
+    "fail": [
+        Part("failing operations of ledger.db", partial(fail, of_ledger=True)),
+        Part("failing operations of vertices.db", partial(fail, of_ledger=False)),
+    ],
+    "full": [Part("full disks under ledger.db", full)],
+}
+
+
+def run_part(part: Part, *, count: int, seed: int) -> None:
+    """Run one part in rounds and say how far it is."""
+    started = time.monotonic()
+    happened = checked = 0
+    while happened < count:
+        chain = make_chain(f"torture-{seed}", blocks=25, devices=4, records=12)
+        lives = part.run(chain, min(ROUND, count - happened), seed)
+        happened += lives.losses
+        checked += lives.checked
+        seed += 1
+        print(f"\r{part.name}: {happened:,} of {count:,}", end="", flush=True)
+    seconds = time.monotonic() - started
+    print(f"\r{part.name}: {happened:,} lived through, {checked:,} fsck clean, {seconds:.0f} s")
+
+
+def run_kills(*, count: int, seed: int) -> None:
+    """Kill a running node's processes while clients send: see `kills.py`."""
+    from kills import torture
+
+    report = torture(kills=count, seed=seed, say=lambda text: print(f"\rkill -9: {text}", end=""))
+    print(
+        f"\rkill -9: {report.kills:,} lived through, {report.acknowledged:,} records acknowledged"
+    )
+    assert not report.faults, "; ".join(report.faults[:10])
+
+
+def main() -> None:
+    """Run the parts that the arguments name, all by default."""
+    parser = argparse.ArgumentParser(description="Torture the stores and a node.")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "kill", []], default=[])
+    parser.add_argument("--losses", type=int, default=LOSSES, help="of each kind, each database")
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    try:
+        for name in chosen.parts or [*PARTS, "kill"]:
+            if name == "kill":
+                run_kills(count=chosen.kills, seed=chosen.seed)
+                continue
+            for part in PARTS[name]:
+                run_part(part, count=chosen.losses, seed=chosen.seed)
+    except AssertionError as error:
+        print(f"\nBROKEN: {error}")
+        sys.exit(1)
+    print("nothing acknowledged is missing")
+
+
+if __name__ == "__main__":
+    main()
