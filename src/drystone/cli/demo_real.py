@@ -89,8 +89,9 @@ def _show(stage: Stage, table: Path) -> bool:
 def _import(stage: Stage, table: Path, mapping: Path) -> Result:
     """Run the import with its progress bars on this terminal; what it prints is JSON."""
     command = [*program(), "import", str(table), "--map", str(mapping), "--enrol", "--json"]
-    command += ["--home", str(stage.home)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        command, env=stage.environment(), stdout=subprocess.PIPE, text=True, check=False
+    )
     return Result(done.returncode, done.stdout, "")
 
 

@@ -100,8 +100,13 @@ class Stage:
     def run(self, *arguments: str, offline: bool = False, home: Path | None = None) -> Result:
         """Run `drystone ARGUMENTS` with the demo's home; `offline` without any network where the system can."""
         prefix = offline_prefix() if offline else []
-        environment = {**os.environ, "DRYSTONE_HOME": str(home or self.home)}
-        return run_command([*prefix, *program(), *arguments], environment=environment)
+        command = [*prefix, *program(), *arguments]
+        return run_command(command, environment=self.environment(home))
+
+    def environment(self, home: Path | None = None) -> dict[str, str]:
+        """Give the environment of the demo's commands: nothing of the caller's own node in it."""
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("DRYSTONE")}
+        return {**kept, "DRYSTONE_HOME": str(home or self.home)}
 
     def start_node(self) -> str:
         """Start `drystone up` on a free port and wait until it is well; return its address.
@@ -112,7 +117,7 @@ class Stage:
         with log.open("wb") as out:
             self._node = subprocess.Popen(
                 [*program(), "up", "--port", "0"],
-                env={**os.environ, "DRYSTONE_HOME": str(self.home)},
+                env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
