@@ -1,6 +1,6 @@
 """Write the hashes of verify.html's own style and script into its security policy, so that nothing else runs there.
 
-    python tools/seal_page.py        after every change of the page; a test fails until it is done
+python tools/seal_page.py        after every change of the page; a test fails until it is done
 """
 
 import base64

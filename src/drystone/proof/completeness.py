@@ -131,13 +131,37 @@ def check_chain(*, start: stream.Stream, items: Sequence[Item], end: stream.Stre
         now = placed.stream
     if now.digest != end.digest:
         raise StreamIncomplete(f"the {len(items)} records do not lead to the proved digest")
-    if runs_of(now) != runs_of(end):
-        raise StreamIncomplete("the runs differ from the proved stream's")
+    if now.count != end.count or runs_of(now) != runs_of(end):
+        raise StreamIncomplete("count or runs differ from the proved stream's")
 
 
 def runs_of(state: stream.Stream) -> tuple[Range, ...]:
     """Return a stream's runs without the registers at their edges."""
     return tuple(Range(run.epoch, run.first, run.last) for run in state.runs)
+
+
+def gaps_of(state: stream.Stream, *, items: Sequence[Item], whole: bool) -> tuple[Range, ...]:
+    """Return the numbers missing in a stream, by epoch.
+
+    A stream remembers its last epochs only. Where `items` are `whole`, all its records from the first one on, the gaps
+    of the epochs that it has closed are found in them.
+    """
+    gaps = [Range(*gap) for gap in stream.gaps(state)]
+    kept = {run.epoch for run in state.runs}
+    closed = sorted({item[:2] for item in items if item.epoch not in kept}) if whole else []
+    found: list[Range] = []
+    last = (-1, 0)
+    for epoch, seq in closed:
+        expected = last[1] + 1 if last[0] == epoch else 0
+        if seq > expected:
+            found.append(Range(epoch, expected, seq - 1))
+        last = (epoch, seq)
+    return (*found, *gaps)
+
+
+def forgets(state: stream.Stream) -> bool:
+    """Whether a stream has closed epochs, whose gaps it no longer knows."""
+    return state.count > sum(run.last - run.first + 1 for run in state.runs)
 
 
 def _decode(data: bytes) -> Value:

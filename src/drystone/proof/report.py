@@ -80,17 +80,7 @@ def unproved(verdict: Verdict) -> list[str]:
     if verdict.record is not None and verdict.signature is not None:
         return list(_unproved_record(verdict.record, verdict.signature))
     if verdict.stretch is not None:
-        return [
-            (
-                "That the device sent everything it measured: a number that never reached the ledger"
-                " is a gap above, but numbers after the last one leave no trace."
-            ),
-            (
-                "What the records say: this file holds their ids. Compare them with the ids of the"
-                " records that you hold."
-            ),
-            "Anything after the second block.",
-        ]
+        return list(_unproved_stretch(verdict.stretch))
     return ["That the value still stands today: it is what the ledger held at that block."]
 
 
@@ -241,6 +231,23 @@ def _unproved_record(record: RecordFacts, signature: SignatureFacts) -> Iterable
     if record.anchor is not None:
         yield "Its anchor, an earlier state of the ledger that the sender names: not looked up here."
     yield "That no other record is missing: for that there are completeness proofs."
+
+
+def _unproved_stretch(stretch: StretchFacts) -> Iterable[str]:
+    yield (
+        "That the device sent everything it measured: a number that never reached the ledger is a"
+        " gap above, but numbers after the last one leave no trace."
+    )
+    yield (
+        "What the records say: this file holds their ids. Compare them with the ids of the records"
+        " that you hold."
+    )
+    yield "Anything after the second block."
+    if stretch.forgets:
+        yield (
+            f"Gaps before epoch {stretch.runs[0].epoch}: the stream has closed those epochs. A proof"
+            " from the beginning shows them."
+        )
 
 
 def _sentence_signers(place: Inclusion) -> str:

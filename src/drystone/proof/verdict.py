@@ -109,7 +109,8 @@ class Range(NamedTuple):
 class StretchFacts:
     """All records the ledger accepted from one stream between two blocks; `start` None means from the beginning.
 
-    `runs` and `gaps` describe the whole stream at the end: what is there, and what never came.
+    `runs` and `gaps` describe the stream at the end: what is there, and what had not come. `forgets` says that the
+    stream has closed old epochs whose gaps are not among them.
     """
 
     iss: str
@@ -123,6 +124,7 @@ class StretchFacts:
     digest: bytes
     runs: tuple[Range, ...]
     gaps: tuple[Range, ...]
+    forgets: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,6 @@ from drystone.proof.completeness import Point
 from drystone.proof.trust import Trust, node_key
 from drystone.proof.verdict import (
     Inclusion,
-    Range,
     RecordFacts,
     SignatureFacts,
     StateFacts,
@@ -120,7 +119,8 @@ def verify_completeness(data: bytes, trust: Trust) -> Verdict:
             count=after.count,
             digest=after.digest,
             runs=completeness.runs_of(after),
-            gaps=tuple(Range(*gap) for gap in stream.gaps(after)),
+            gaps=completeness.gaps_of(after, items=proof.items, whole=start is None),
+            forgets=start is not None and completeness.forgets(after),
         ),
     )
 

@@ -161,6 +161,14 @@ func completenessVectors() []vector {
 	long.end()
 	good("two hundred and seventy records in thirty runs", long.proof(-1, 1),
 		long.expect(-1, 1, gaps[:len(gaps)-1]))
+	many := restarted()
+	closed := []any{[]any{0, 1, 1}, []any{1, 1, 1}}
+	kept := []any{}
+	for epoch := 2; epoch < 18; epoch++ {
+		kept = append(kept, []any{epoch, 1, 1})
+	}
+	good("eighteen epochs from the beginning: gaps of closed ones too", many.proof(-1, 2), many.expect(-1, 2, append(closed, kept...)))
+	good("eighteen epochs from a block: gaps of the sixteen remembered", many.proof(1, 2), many.expect(1, 2, kept))
 	badCompleteness(bad, s, attested)
 	tooManyRuns(bad)
 	withKey := vector{Name: "a key's point beside a completeness proof", Trust: "one", Error: "receipt-malformed"}
@@ -279,6 +287,20 @@ func badCompleteness(bad func(name, code string, p proof), s, attested *street) 
 	dishonest(bad)
 }
 
+// restarted is a device that began eighteen epochs, each with a gap; a stream remembers sixteen.
+func restarted() *street {
+	s := newStreet("m-004217", "")
+	for epoch := range 18 {
+		s.take(epoch, 0, nil)
+		s.take(epoch, 2, nil)
+		if epoch == 16 {
+			s.end()
+		}
+	}
+	s.end()
+	return s
+}
+
 // dishonest are ledgers that put a wrong stream into their own state and prove it properly.
 func dishonest(bad func(name, code string, p proof)) {
 	made := func(name, code string, value func(*street) []byte) {
@@ -299,6 +321,27 @@ func dishonest(bad func(name, code string, p proof)) {
 	made("a state whose runs fall", "receipt-malformed", changed([]any{1, 0, 0}, []any{0, 0, 5}, []any{0, 7, 7}))
 	made("a state with one register in a run", "receipt-malformed", changed([]any{0, 0, 5, 1}, []any{0, 7, 7}, []any{1, 0, 0}))
 	made("a state with a register that is text", "receipt-malformed", changed([]any{0, 0, 5, 1, "x"}, []any{0, 7, 7}, []any{1, 0, 0}))
+	old := restarted()
+	p := old.proof(1, 2)
+	p.items = append(p.items, []any{0, 1, sha(nil)})
+	bad("a record of a closed epoch", "stream-incomplete", p)
+	recounted := restarted()
+	recounted.stream.count++
+	recounted.state[recounted.key()] = recounted.stream.encode()
+	recounted.end()
+	p = recounted.proof(-1, 2)
+	p.end = recounted.point(recounted.key(), 3, recounted.log.size)
+	bad("a state that counts one record more", "stream-incomplete", p)
+	seventeen := make([]any, 17)
+	for epoch := range seventeen {
+		seventeen[epoch] = []any{epoch, 0, 0}
+	}
+	made("a state with seventeen epochs", "receipt-malformed", func(s *street) []byte {
+		return det([]any{s.stream.digest, 17, seventeen})
+	})
+	made("a state that counts more than its runs, with epochs to spare", "receipt-malformed", func(s *street) []byte {
+		return det([]any{s.stream.digest, 9, []any{[]any{0, 0, 5}, []any{0, 7, 7}, []any{1, 0, 0}}})
+	})
 	made("a state that is no stream", "receipt-malformed", func(*street) []byte { return det("x") })
 	made("a state with a digest of 31 bytes", "receipt-malformed", func(s *street) []byte {
 		return det([]any{s.stream.digest[:31], 8, []any{[]any{0, 0, 5}, []any{0, 7, 7}, []any{1, 0, 0}}})

@@ -188,6 +188,7 @@ type run struct {
 
 type streamState struct {
 	digest []byte
+	count  int
 	runs   []run
 }
 
@@ -212,19 +213,29 @@ func (s *streamState) place(epoch, seq int, id []byte, register *int) {
 		}
 	}
 	s.runs = merged
+	s.count++
+	epochs := map[int]bool{}
+	for _, r := range s.runs {
+		epochs[r.epoch] = true
+	}
+	if len(epochs) > 16 { // the oldest epoch is closed: its runs leave, digest and count keep covering it
+		oldest := s.runs[0].epoch
+		for s.runs[0].epoch == oldest {
+			s.runs = s.runs[1:]
+		}
+	}
 }
 
 func (s *streamState) encode() []byte {
-	count, runs := 0, []any{}
+	runs := []any{}
 	for _, r := range s.runs {
-		count += r.last - r.first + 1
 		item := []any{r.epoch, r.first, r.last}
 		if r.lo != nil {
 			item = append(item, *r.lo, *r.hi)
 		}
 		runs = append(runs, item)
 	}
-	return det([]any{s.digest, count, runs})
+	return det([]any{s.digest, s.count, runs})
 }
 
 // --- blocks
