@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,8 @@ import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from rich.markup import escape
 
@@ -58,9 +59,14 @@ class Stage:
         self.held: list[tuple[str, bool]] = []
         self._keep = keep
         self._node: subprocess.Popen[bytes] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
         self._mark = "✓" if "utf" in (console.encoding or "").lower() else "ok"
 
     def __enter__(self) -> Self:
+        # A closed terminal or a SIGTERM ends the demo through `__exit__`, so that no node stays behind.
+        self._handlers = {
+            number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)
+        }
         return self
 
     def __exit__(
@@ -70,6 +76,8 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self.stop_node()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         if self._keep:
             self.console.print(f"[dim]kept: {self.folder}[/dim]")
         else:
@@ -143,6 +151,10 @@ class Stage:
         except subprocess.TimeoutExpired:
             self._node.kill()
             self._node.wait()
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def program() -> list[str]:
