@@ -73,11 +73,8 @@ class Executor:
             DatabaseForeign: ledger.db belongs to another genesis. DatabaseCorrupt, DiskFailed.
         """
         ledger = LedgerDB.open(home / LEDGER_FILE, ledger=ledger_id(home))
-        try:
+        with ledger.database.closing_on_error():
             return cls(ledger)
-        except BaseException:
-            ledger.close()
-            raise
 
     @property
     def ledger(self) -> LedgerDB:

@@ -99,7 +99,8 @@ def _one_executor(disk: Disk, chain: Chain, height: int) -> tuple[int, bool]:
     broke = False
     try:
         ledger = LedgerDB.open(LEDGER, ledger=chain.ledger, vfs=disk.mount())
-        executor = Executor(ledger)
+        with ledger.database.closing_on_error():
+            executor = Executor(ledger)
         while executor.view.height < len(chain.blocks):
             height = executor.execute(chain.blocks[executor.view.height]).height
     except Broken:

@@ -126,15 +126,17 @@ class Database:
             except OSError as error:
                 raise DiskFailed(f"{path}: {error}") from error
         database = cls(path, read_only=False, vfs=vfs)
-        # A page size counts only before anything is written, WAL mode only outside a transaction.
-        database.rows(f"PRAGMA page_size={schema.page_bytes}")
-        database.rows("PRAGMA journal_mode=WAL")
-        with database.transaction():
-            for statement in (META_TABLE, *schema.statements):
-                database.rows(statement)
-            database.put_meta("kind", schema.kind)
-            database.put_meta("ledger", ledger)
-            database.put_meta("schema", schema.version)
+        with database.closing_on_error():
+            # A page size counts only before anything is written, WAL mode only outside of a
+            # transaction.
+            database.rows(f"PRAGMA page_size={schema.page_bytes}")
+            database.rows("PRAGMA journal_mode=WAL")
+            with database.transaction():
+                for statement in (META_TABLE, *schema.statements):
+                    database.rows(statement)
+                database.put_meta("kind", schema.kind)
+                database.put_meta("ledger", ledger)
+                database.put_meta("schema", schema.version)
         return database
 
     @classmethod
@@ -159,14 +161,21 @@ class Database:
         if vfs is None and not path.is_file():
             raise DiskFailed(f"{path} is missing")
         database = cls(path, read_only=read_only, vfs=vfs)
-        try:
+        with database.closing_on_error():
             database._check(schema, ledger=ledger, read_only=read_only)
             if not read_only:
                 database.rows("PRAGMA journal_mode=WAL")  # A copy out of a backup has none.
-        except DrystoneError:
-            database.close()
-            raise
         return database
+
+    @contextmanager
+    def closing_on_error(self) -> Generator[None]:
+        """Close the connection where the body fails: nobody else will."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Broken):
+                self.close()
+            raise
 
     @classmethod
     def inspect(cls, path: Path, *, vfs: str | None = None) -> "Database":
@@ -377,7 +386,10 @@ def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection
         # A file from elsewhere may hold triggers and views: nothing in it is run.
         _run(connection, "PRAGMA trusted_schema=OFF")
     except apsw.Error as error:
-        raise translated(error, connection, path) from error
+        failure = translated(error, connection, path)
+        with contextlib.suppress(apsw.Error):
+            connection.close()
+        raise failure from error
     return connection
 
 

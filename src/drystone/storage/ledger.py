@@ -96,15 +96,12 @@ class LedgerDB:
         block = StoredBlock(
             0, 0, change.log.size, log.root(change.log), change.block_entry, (), NONE
         )
-        try:
+        with database.closing_on_error():
             with database.transaction():
                 blocks.write_block(database, block)
                 state.write_state(database, change.writes)
                 tiles.Tiles(database).write(flushed=0, leaves=change.leaves)
             return cls(database, read_only=False)
-        except BaseException:
-            database.close()
-            raise
 
     @classmethod
     def open(
@@ -117,11 +114,8 @@ class LedgerDB:
     ) -> "LedgerDB":
         """Open an existing file; raises as `Database.open`. Checks only what it has to read."""
         database = Database.open(path, SCHEMA, ledger=ledger, read_only=read_only, vfs=vfs)
-        try:
+        with database.closing_on_error():
             return cls(database, read_only=read_only)
-        except BaseException:
-            database.close()
-            raise
 
     def close(self) -> None:
         """Close the file; what is not flushed stays in its rows and is found again."""
