@@ -21,6 +21,7 @@ $(VENV)/dev: requirements/dev.txt pyproject.toml
 	@touch $@ $(VENV)/core
 
 demo: $(VENV)/core ## A street of meters, live, ending in a receipt verified offline
+	@$(BIN)/python tools/build_verifier.py >/dev/null
 	@$(BIN)/drystone demo
 
 demo-real: $(VENV)/core ## The week of 537 Swiss homes: make demo-real DATA=FOLDER

@@ -6,6 +6,7 @@ invariant or disk: the process stops. The message says what was expected and wha
 
 `fix` says what an operator or integrator does about it. `docs/reference/errors.md` is generated from this file.
 """
+# tidy: long, because it is one table: every code with its meaning and its mend
 
 import re
 from typing import ClassVar
@@ -206,7 +207,7 @@ class KeyMalformed(Refused):
 
 
 class SignatureMalformed(Refused):
-    """The signature breaks the strict rule before any equation: length, S not reduced, R or A not canonical or of small order."""
+    """The signature breaks the strict rule before any equation: length, S, or a bad point."""
 
     code = "signature-malformed"
     fix = "Sign with an ordinary library; the message was altered or made by hand."

@@ -55,6 +55,7 @@ def emitted() -> list[tuple[str, bytes]]:
     found += [("block", change.block_entry), ("genesis", encode_genesis(world.genesis))]
     found += [("outcome", cbor.encode([0, None, "vertex-fork", 0, []]))]
     found += state_values(world)
+    found += contract_values(world)
     found += [("sealed", sealed())]
     found += proofs(world, records[0], change.block_entry)
     return found
@@ -97,6 +98,32 @@ def state_values(world: World) -> list[tuple[str, bytes]]:
     assert {rule for rule, _ in found} == set(ROWS.values())
     plain = stream.Stream(H, 1, (stream.Run(0, 1, 1, None, None),))
     return [*found, ("stream", stream.encode(stream.EMPTY)), ("stream", stream.encode(plain))]
+
+
+def contract_values(world: World) -> list[tuple[str, bytes]]:
+    source = (
+        "def on_reading(ctx, old, record):\n    return (None, [])\n\n"
+        "def act(ctx, n):\n    pass\n\ndef move(ctx, version):\n    pass\n"
+    )
+    manifest = {
+        "name": "street",
+        "version": 1,
+        "reading": {"function": "on_reading", "reads": ["settings"]},
+        "calls": {"act": {"args": {"n": "int"}}},
+        "exports": ["act"],
+        "migrate": "move",
+    }
+    submit = {"manifest": manifest, "source": source}
+    world.step([world.call(world.operator, "contracts", "submit", submit)])
+    deploy = {"name": "street", "version": 1, "at": world.view.height + 5}
+    world.step([world.call(world.operator, "contracts", "deploy", deploy)])
+    keys = {
+        "contract-row": keyspace.contract("street"),
+        "version-row": keyspace.contract_version("street", 1),
+        "due-rows": keyspace.contracts_due(),
+        "package": keyspace.contract_package("street", 1),
+    }
+    return [(rule, world.view.get(key) or b"") for rule, key in keys.items()]
 
 
 def proofs(world: World, record: bytes, block: bytes) -> list[tuple[str, bytes]]:

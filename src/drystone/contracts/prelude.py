@@ -8,6 +8,7 @@ Values are bounded one by one (text 16,384 characters, lists 65,536 items, integ
 What is compared, hashed, sorted or printed is a scalar, or measured first, because a list that holds itself twice in
 forty levels is small to hold and endless to walk.
 """
+# tidy: long, because it is one Starlark program, and cutting it would only hide that
 
 from typing import Final
 

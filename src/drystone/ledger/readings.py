@@ -25,7 +25,7 @@ MILLISECONDS = -3
 
 
 class Gathered(NamedTuple):
-    """A reading that passed everything but its contract; `slot` is where its outcome belongs, `position` its index in the body."""
+    """A reading that passed everything but its contract; `slot` is its outcome's, `position` its index in the body."""
 
     slot: int
     position: int

@@ -129,7 +129,7 @@ class StretchFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What holds. `kind` says which of `record`, `stretch`, `state` is there; `inclusions` has every receipt's place."""
+    """What holds. `kind` says which of `record`, `stretch`, `state` is there; `inclusions` has each receipt's place."""
 
     kind: Literal["record", "completeness", "state"]
     origin: str
