@@ -55,7 +55,7 @@ def emitted() -> list[tuple[str, bytes]]:
     found += [("block", change.block_entry), ("genesis", encode_genesis(world.genesis))]
     found += [("outcome", cbor.encode([0, None, "vertex-fork", 0, []]))]
     found += state_values(world)
-    found += contract_values(world)
+    found += contract_values(World.begin())
     found += [("sealed", sealed())]
     found += proofs(world, records[0], change.block_entry)
     return found
