@@ -67,8 +67,7 @@ def parse_trust(data: bytes) -> Trust:
         raise TrustMalformed(
             f"missing members {sorted(missing)}, unknown members {sorted(unknown)}"
         )
-    if _integer(members, "drystone-trust", lowest=VERSION, highest=VERSION) != VERSION:
-        raise TrustMalformed("only version 1 is known")
+    _integer(members, "drystone-trust", lowest=VERSION, highest=VERSION)
     origin = _text(members["origin"], "origin")
     nodes = _verifiers(members["nodes"], "nodes", type_wanted=note.TYPE_ED25519)
     witnesses = _verifiers(

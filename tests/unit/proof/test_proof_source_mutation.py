@@ -23,7 +23,7 @@ from drystone.proof.verdict import Verdict
 ROOM = Path(drystone.proof.__file__).parent
 ORDER = ("block", "trust", "finality", "receipt", "completeness", "verify")
 READERS = {"read_uint", "read_bytes", "check_id", "_uint", "_hash", "_id", "_text", "_hexadecimal"}
-CHECKS = ("check_", "_check_", "verify_", "_verify_")
+CHECKS = ("check_", "_check_", "verify_", "_verify_", "_integer")
 
 IDLE = {
     # Bounds that spare work before anything is parsed; each has a test of its own.

@@ -181,6 +181,9 @@ func badKeys(out *[]vector) {
 	rowless := member{iss: "ewz", sub: "rowless", alg: -8, key: newSigner("", "rowless")}
 	s.add("rowless", recordSpec{member: rowless, seq: 1, contentType: 112, payload: workedPayload}.build())
 	s.state[rowless.keyState()] = det("no row")
+	garbled := member{iss: "ewz", sub: "garbled", alg: -8, key: newSigner("", "garbled")}
+	s.add("garbled", recordSpec{member: garbled, seq: 1, contentType: 112, payload: workedPayload}.build())
+	s.state[garbled.keyState()] = []byte{0xff}
 	mixed := member{iss: "ewz", sub: "mixed", alg: -8, key: newSigner("", "mixed")}
 	mixedRecord := recordSpec{member: mixed, seq: 1, contentType: 112, payload: workedPayload,
 		extra: map[any]any{1: -7}}
@@ -243,6 +246,7 @@ func badKeys(out *[]vector) {
 		s.point(stateKey(3, "ewz", "m-004217", impostor.kid())))
 	bad("a key that is proved not to be there", "receipt-mismatch", "unkeyed", s.point(stale.keyState()))
 	bad("a registry row that is none", "receipt-malformed", "rowless", s.point(rowless.keyState()))
+	bad("a registry row that is no CBOR", "receipt-malformed", "garbled", s.point(garbled.keyState()))
 	bad("a registry row with a status that is no number", "receipt-malformed", "extended", s.point(extended.keyState()))
 	bad("a registry row without a COSE_Key", "key-malformed", "broken", s.point(broken.keyState()))
 	bad("a record that names another algorithm than its key's", "key-mismatch", "mixed", s.point(mixed.keyState()))
