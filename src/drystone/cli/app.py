@@ -7,7 +7,19 @@ import typer
 from typer.core import TyperGroup
 
 from drystone import __version__
-from drystone.cli import device, doctor, exits, importing, maintenance, node, org, proofs, record
+from drystone.cli import (
+    contract_ledger,
+    dev,
+    device,
+    doctor,
+    exits,
+    importing,
+    maintenance,
+    node,
+    org,
+    proofs,
+    record,
+)
 from drystone.cli.command import command
 from drystone.cli.demo import app as demo_app
 
@@ -25,7 +37,7 @@ EPILOG: Final = "Exit codes: " + "; ".join(
 
 ORDER: Final = (
     *("demo", "init", "up", "org", "device", "record", "import", "receipt", "completeness"),
-    *("verify", "fsck", "backup", "restore", "doctor"),
+    *("contract", "dev", "verify", "fsck", "backup", "restore", "doctor"),
 )
 """Commands as a newcomer meets them."""
 
@@ -58,6 +70,8 @@ app.add_typer(device.app, name="device")
 app.add_typer(record.app, name="record")
 command(app, "import")(importing.import_)
 app.add_typer(proofs.receipt, name="receipt")
+app.add_typer(contract_ledger.app, name="contract")
+command(app, "dev")(dev.dev)
 command(app, "verify")(proofs.verify)
 command(app, "completeness")(proofs.completeness)
 command(app, "fsck")(maintenance.fsck)

@@ -67,7 +67,7 @@ def read_folder(path: Path | str) -> ContractFolder:
     manifest = _read_toml(folder / MANIFEST)
     if manifest is None:
         raise ContractManifest(f"{folder}: a contract's folder holds {MANIFEST}")
-    source = _read_source(folder / SOURCE)
+    source = read_source(folder / SOURCE)
     try:
         package = make_package(manifest, source)
     except ContractSource as error:
@@ -102,7 +102,8 @@ def bundled_folders() -> list[Path]:
     return sorted(path.parent for path in APPS.glob(f"*/{MANIFEST}"))
 
 
-def _read_source(path: Path) -> str:
+def read_source(path: Path) -> str:
+    """Return a contract's text. Raises: ContractSource when the file is missing or no text."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -13,7 +13,9 @@ before a test asks for a fixture. May not: decide about a contract.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +23,24 @@ import pytest
 if TYPE_CHECKING:
     from drystone.workshop.actors import Device, Organisation
     from drystone.workshop.chain import Chain, Clock
+    from drystone.workshop.watch import Watcher
 
-CHAIN = pytest.StashKey["Chain"]()
+CHAIN: pytest.StashKey[Chain] = pytest.StashKey()
+WATCHERS: pytest.StashKey[list[Watcher]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--contract-costs`."""
+    parser.addoption(
+        "--contract-costs",
+        metavar="FILE",
+        help="write how many steps, cells and bytes each contract's functions took, as JSON",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to collect what contracts take."""
+    config.stash[WATCHERS] = []
 
 
 @pytest.fixture
@@ -32,6 +50,7 @@ def chain(request: pytest.FixtureRequest) -> Chain:
 
     made = Chain(near=request.path.parent)
     request.node.stash[CHAIN] = made
+    request.config.stash[WATCHERS].append(made.watcher)
     return made
 
 
@@ -60,3 +79,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     if report.when == "call" and report.failed and CHAIN in item.stash:
         report.sections.append(("what happened on the chain", item.stash[CHAIN].tell()))
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what the tests' contracts took, where `--contract-costs` asks for it."""
+    file: str | None = session.config.getoption("--contract-costs")
+    if file is None:
+        return
+    from drystone.workshop.costs import as_json, measure
+
+    uses = [use for watcher in session.config.stash[WATCHERS] for use in watcher.uses]
+    found = {
+        "tests": session.testscollected,
+        "failed": session.testsfailed,
+        "contracts": as_json(measure(uses)),
+    }
+    Path(file).write_text(json.dumps(found), encoding="utf-8")

@@ -24,6 +24,7 @@ from drystone.contracts.runtime import (
     load,
 )
 from drystone.errors import ContractFailed, Refused
+from drystone.formats import cbor
 from drystone.ledger import deployment
 
 _FRAME: Final = re.compile(r"^  \* (\S+\.star):(\d+), in (\w+)$", re.MULTILINE)
@@ -62,12 +63,16 @@ class Write(NamedTuple):
 
 
 class Use(NamedTuple):
-    """One run of a contract's function; `error` and `trace` when it did not succeed."""
+    """One run of a contract's function; `error` and `trace` when it did not succeed.
+
+    `cells` are characters and items of the values it made, `kept_bytes` what it wrote to the state.
+    """
 
     contract: str
     function: str
     steps: int
     cells: int
+    kept_bytes: int = 0
     writes: tuple[Write, ...] = ()
     error: Refused | None = None
     trace: Trace | None = None
@@ -115,7 +120,8 @@ class WatchedProgram:
             if isinstance(result, ReadingRefused):
                 use = use._replace(error=result.error, trace=read_trace(result.error))
             else:
-                use = use._replace(cells=result.cells)
+                kept = 0 if result.value is None else len(cbor.encode(result.value))
+                use = use._replace(cells=result.cells, kept_bytes=kept)
             self._note(use)
         return done
 
@@ -131,7 +137,8 @@ class WatchedProgram:
             trace = seen.inner or read_trace(error)
             self._note(use._replace(error=error, trace=trace, writes=tuple(seen.writes)))
             raise
-        self._note(use._replace(steps=done.steps, cells=done.cells, writes=tuple(seen.writes)))
+        used = use._replace(steps=done.steps, cells=done.cells, kept_bytes=seen.kept_bytes)
+        self._note(used._replace(writes=tuple(seen.writes)))
         return done
 
 
@@ -141,6 +148,7 @@ class _SeenHost:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.writes: list[Write] = []
+        self.kept_bytes = 0
         self.inner: Trace | None = None
 
     def get(self, key: str) -> str | None:
@@ -149,7 +157,9 @@ class _SeenHost:
     def put(self, key: str, text: str) -> None:
         old = self._host.get(key)
         self._host.put(key, text)
-        self.writes.append(Write(key, _value(old), json.loads(text)))
+        new = json.loads(text)
+        self.kept_bytes += len(cbor.encode(new))
+        self.writes.append(Write(key, _value(old), new))
 
     def delete(self, key: str) -> None:
         old = self._host.get(key)
