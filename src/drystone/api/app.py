@@ -14,7 +14,16 @@ from drystone.api.border import ApiSettings, Border
 from drystone.api.events import EventStreams
 from drystone.api.metrics import Traffic
 from drystone.api.service import Service
-from drystone.api.views import blocks, ledger, members, node, proofs, readings, streams
+from drystone.api.views import (
+    blocks,
+    contracts,
+    ledger,
+    members,
+    node,
+    proofs,
+    readings,
+    streams,
+)
 from drystone.gateway.answer import Answer, Wait
 from drystone.transport.http import records_route
 
@@ -23,6 +32,7 @@ ROUTERS: Final = (
     streams.router,
     proofs.router,
     members.router,
+    contracts.router,
     blocks.router,
     ledger.router,
     node.router,

@@ -20,7 +20,9 @@ from drystone.errors import NotAcceptable, Refused, RequestMalformed
 from drystone.formats import cbor
 from drystone.limits import LIST_ROWS_MAX, SEQUENCE_MAX
 
-CURSOR_LENGTH_MAX: Final = 512
+CURSOR_LENGTH_MAX: Final = 1_024
+"""Characters; the longest cursor is a state key."""
+
 ROWS_DEFAULT: Final = 100
 
 JSON: Final = "application/json"

@@ -45,6 +45,7 @@ TAGS: Final = (
     ("records", "Send records and readings; read streams, records and measurements."),
     ("proofs", "Receipts, completeness proofs and state values: files that verify offline."),
     ("members", "Devices, other members, organisations, and the profiles of devices."),
+    ("contracts", "What runs, who approved it, how it is called, and what it keeps."),
     ("blocks", "Blocks, vertices and tips."),
     ("ledger", "The ledger itself, and whom to trust."),
     ("log", "Checkpoint and tiles of the log, as C2SP lays them down."),

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from drystone.api.values import (
     BlockInfo,
+    ContractInfo,
+    ContractValue,
     EventCursor,
     FoundRecord,
     Head,
@@ -31,6 +33,7 @@ from drystone.api.values import (
     StreamCursor,
     StreamInfo,
     StreamKey,
+    VersionInfo,
     VertexCursor,
     VertexInfo,
 )
@@ -131,6 +134,27 @@ class Service(Protocol):
 
     async def profile(self, *, iss: str, name: str) -> ProfileInfo | None:
         """One profile."""
+        ...
+
+    async def contracts(self, *, after: str | None, limit: int) -> Sequence[ContractInfo]:
+        """Contracts in the order of their state keys, without their versions."""
+        ...
+
+    async def contract(self, name: str) -> ContractInfo | None:
+        """One contract with its versions, without their packages."""
+        ...
+
+    async def contract_version(self, name: str, *, version: int) -> VersionInfo | None:
+        """One version with its package, where the state still holds it."""
+        ...
+
+    async def contract_values(
+        self, name: str, *, path: str, after: bytes | None, limit: int
+    ) -> Sequence[ContractValue]:
+        """The value at a path and those below it, by state key; all of them where `path` is empty.
+
+        `after` is the state key of the last one seen.
+        """
         ...
 
     async def block(self, height: int) -> BlockInfo | None:

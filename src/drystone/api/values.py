@@ -168,6 +168,49 @@ class ProfileInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """One version of a contract, from its submission on."""
+
+    name: str
+    version: int
+    hash: bytes
+    """What organisations approve: SHA-256 of the package."""
+    approvals: tuple[str, ...]
+    status: str
+    """`submitted`, `deployed` or `replaced`."""
+    height: int
+    """From which block on it runs; 0 while nobody deployed it."""
+    package: bytes | None
+    """Manifest and source; None in lists, and once replaced or archived (the log still has it)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractInfo:
+    """A contract: who owns it, what runs, and its versions by number (none in lists)."""
+
+    name: str
+    owner: str
+    """The organisation that submitted it first."""
+    status: str
+    version: int
+    """The version that runs; 0: none yet."""
+    needed: int
+    """How many organisations must approve a version."""
+    versions: tuple[VersionInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractValue:
+    """One value that a contract keeps."""
+
+    path: str
+    key: bytes
+    """Its state key, with which it is proved."""
+    value: bytes
+    """Deterministic CBOR."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VertexInfo:
     """A gateway's signed batch and what became of it."""
 

@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 from drystone import __version__, limits, processes
 from drystone.api.values import (
     BlockInfo,
+    ContractInfo,
+    ContractValue,
     EventCursor,
     FoundRecord,
     Head,
@@ -25,6 +27,7 @@ from drystone.api.values import (
     StreamCursor,
     StreamInfo,
     StreamKey,
+    VersionInfo,
     VertexCursor,
     VertexInfo,
 )
@@ -42,6 +45,7 @@ from drystone.home import Identity
 from drystone.ledger import keyspace
 from drystone.messages import Executed
 from drystone.room import DiskRoom
+from drystone.service.contract_reads import ContractReads
 from drystone.service.events import EventHub
 from drystone.service.health import Numbers, judge
 from drystone.service.proofs import Proofs
@@ -86,6 +90,7 @@ class NodeService:
         self._identity = identity
         self._reads = reads
         self._registry = RegistryReads(reads.ledger)
+        self._contracts = ContractReads(reads.ledger)
         self._proofs = Proofs(identity, reads)
         self._run = run_in_reader
         self._checker = checker
@@ -209,6 +214,26 @@ class NodeService:
     ) -> Sequence[ProfileInfo]:
         """Profiles in the order of their state keys."""
         return await self._run(lambda: self._registry.profiles(iss, after=after, limit=limit))
+
+    async def contracts(self, *, after: str | None, limit: int) -> Sequence[ContractInfo]:
+        """Contracts in the order of their state keys."""
+        return await self._run(lambda: self._contracts.contracts(after=after, limit=limit))
+
+    async def contract(self, name: str) -> ContractInfo | None:
+        """One contract with its versions."""
+        return await self._run(lambda: self._contracts.contract(name))
+
+    async def contract_version(self, name: str, *, version: int) -> VersionInfo | None:
+        """One version with its package."""
+        return await self._run(lambda: self._contracts.version(name, version))
+
+    async def contract_values(
+        self, name: str, *, path: str, after: bytes | None, limit: int
+    ) -> Sequence[ContractValue]:
+        """A contract's values at and below a path."""
+        return await self._run(
+            lambda: self._contracts.values(name, path=path, after=after, limit=limit)
+        )
 
     async def block(self, height: int) -> BlockInfo | None:
         """One block."""

@@ -40,11 +40,13 @@ class World:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
-    async def call(self, function: str, args: dict[str, object]) -> None:
-        """The operator calls the registry."""
+    async def call(
+        self, function: str, args: dict[str, object], *, contract: str = "registry"
+    ) -> None:
+        """The operator calls the registry, or a contract."""
         payload = write_call(
             ledger=self.service.view.ledger,
-            contract="registry",
+            contract=contract,
             function=function,
             args=args,
             limit=1_000_000,
@@ -74,6 +76,12 @@ class World:
                 member["profile"] = profile
             members.append(member)
         await self.call("enrol", {"members": members})
+
+    async def deploy(self, manifest: dict[str, object], source: str) -> None:
+        """Submits a contract and lets it run from the next block on."""
+        await self.call("submit", {"manifest": manifest, "source": source}, contract="contracts")
+        version = {"name": manifest["name"], "version": manifest["version"]}
+        await self.call("deploy", version, contract="contracts")
 
     def reading(
         self,

@@ -11,6 +11,8 @@ from hashlib import sha256
 
 from drystone.api.values import (
     BlockInfo,
+    ContractInfo,
+    ContractValue,
     EventCursor,
     EventInfo,
     FoundRecord,
@@ -30,6 +32,7 @@ from drystone.api.values import (
     StreamCursor,
     StreamInfo,
     StreamKey,
+    VersionInfo,
     VertexCursor,
     VertexInfo,
 )
@@ -58,6 +61,7 @@ from drystone.records.record import (
     write_record,
 )
 from drystone.records.vertex import Vertex, decode_header, seal_vertex
+from drystone.service.contract_reads import ContractReads
 from drystone.storage.memory import MemoryView
 from drystone.trees import log
 from drystone.trees.state import absence_proof, existence_proof
@@ -434,6 +438,26 @@ class MemoryService:
     async def profile(self, *, iss: str, name: str) -> ProfileInfo | None:
         value = self.view.get(keyspace.profile(iss, name))
         return None if value is None else self._profile((iss, name), value)
+
+    def scan(self, prefix: bytes, *, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        return self._scan(prefix, after, limit)
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.view.get(key)
+
+    async def contracts(self, *, after: str | None, limit: int) -> list[ContractInfo]:
+        return ContractReads(self).contracts(after=after, limit=limit)
+
+    async def contract(self, name: str) -> ContractInfo | None:
+        return ContractReads(self).contract(name)
+
+    async def contract_version(self, name: str, *, version: int) -> VersionInfo | None:
+        return ContractReads(self).version(name, version)
+
+    async def contract_values(
+        self, name: str, *, path: str, after: bytes | None, limit: int
+    ) -> list[ContractValue]:
+        return ContractReads(self).values(name, path=path, after=after, limit=limit)
 
     def _block(self, stored: StoredBlock) -> BlockInfo:
         change = stored.change
