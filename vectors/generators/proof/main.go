@@ -1,5 +1,5 @@
 // Command proof writes the vectors of receipts, completeness proofs, state points and trust files. Run it in its own
-// folder: `go run . ../..`. It shares no code with Drystone; what signs, hashes and proves are the modules in go.mod.
+// folder: `go run . ../..`; `go run . verify` judges proofs, one JSON question a line. It shares no code with Drystone; what signs, hashes and proves are the modules in go.mod.
 package main
 
 import (
@@ -29,6 +29,10 @@ var programs = map[string]string{
 }
 
 func main() {
+	if os.Args[1] == "verify" {
+		answerQuestions()
+		return
+	}
 	folder := os.Args[1]
 	write(folder, "receipt", "Transparent statements: a record with receipts. `file` and `key` (a point that proves the "+
 		"sender's key) are hex; `trust` names one of `trusts`. `expect` or the `error` code.", receiptVectors())
