@@ -208,11 +208,10 @@ class _Splicer:
         return self._replaced(node, parts)
 
     def _key(self, node: ast.expr) -> str:
-        return (
-            self._node(node)
-            if isinstance(node, ast.Constant)
-            else f"_k({METER}, {self._node(node)})"
-        )
+        literal = node.operand if isinstance(node, ast.UnaryOp) else node
+        if isinstance(literal, ast.Constant):
+            return self._node(node)
+        return f"_k({METER}, {self._node(node)})"
 
     def _subscript(self, node: ast.Subscript) -> str:
         at = self._source.index("[", self._end(node.value))

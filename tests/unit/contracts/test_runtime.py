@@ -149,6 +149,13 @@ def test_program_computes_what_it_says(body: str, value: Any) -> None:
     assert run(body) == value
 
 
+def test_constant_maps_may_have_negative_keys() -> None:
+    source = "SCALE = {0: 1000, -1: 100}\n\ndef run(ctx, n):\n    return SCALE[n - 4]\n"
+    package = make_package({"name": "c", "version": 1, "calls": {"run": {"args": {"n": "int"}}}}, source)
+    done = Program(package).call("run", ctx={}, args={"n": 3}, limit=100, host=programs.NoHost())
+    assert done.value == 100
+
+
 def test_error_names_the_authors_line() -> None:
     with pytest.raises(ContractFailed, match=r"c\.star:4:"):
         run("x = [1,\n     2]\nreturn x[7]")
