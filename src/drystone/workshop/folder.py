@@ -179,11 +179,23 @@ def _at_home(message: str, path: Path) -> str:
 
 
 def _in_file(path: Path, message: str) -> str:
-    """Name the line that a manifest's error is about: the first one with a word that the message quotes."""
-    words = [*_QUOTED.findall(message), *re.findall(r"[a-z_]+\.([a-z_]+)", message)]
+    """Name the line that a manifest's error is about.
+
+    By the path at its beginning (`calls.pay.args.to`), each part below the one before; else by the first word that
+    the message quotes, or begins with, and that the file holds.
+    """
     lines = path.read_text(encoding="utf-8").splitlines()
-    for word in words:
-        for number, line in enumerate(lines, 1):
-            if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", line):
-                return f"{path}:{number}: {message}"
-    return f"{path}:1: {message}"
+    at = 0
+    dotted = re.match(r"[a-z_]+(?:\.\w+)+", message)
+    for word in dotted[0].split(".") if dotted else []:
+        at = _line_with(lines, word, at, around='\\w"-') or at
+    for word in [*_QUOTED.findall(message), message.split(" ", 1)[0]]:
+        at = at or _line_with(lines, word, 0)
+    return f"{path}:{at or 1}: {message}"
+
+
+def _line_with(lines: list[str], word: str, start: int, *, around: str = r"\w-") -> int:
+    """Return the number of the first line from `start` on that holds a word; 0 for none."""
+    pattern = re.compile(rf"(?<![{around}]){re.escape(word)}(?![{around}])")
+    found = (n for n, line in enumerate(lines, 1) if n >= start and pattern.search(line))
+    return next(found, 0)
