@@ -52,13 +52,13 @@ def test_this_torture_notices_a_store_that_does_not_sync(
     chain: Chain, monkeypatch: pytest.MonkeyPatch, torture: object
 ) -> None:
     """The same with `synchronous` below FULL must fail, or the test above says nothing."""
-    connect = database._connect
+    connect = database.connect
 
     def careless(*args: object, **named: object) -> object:
         connection = connect(*args, **named)  # type: ignore[arg-type]
         connection.execute("PRAGMA synchronous=NORMAL").fetchall()
         return connection
 
-    monkeypatch.setattr(database, "_connect", careless)
+    monkeypatch.setattr(database, "connect", careless)
     with pytest.raises(AssertionError, match="told"):
         torture(chain, losses=1_000, seed=4)  # type: ignore[operator]

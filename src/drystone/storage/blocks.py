@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from drystone.errors import DatabaseCorrupt, ReceiptMalformed
 from drystone.proof.block import BlockEntry, app_head, decode_block
-from drystone.storage.database import Database, Row, row_check
+from drystone.storage.connection import Row
+from drystone.storage.database import Database, row_check
 from drystone.storage.outcomes import BlockOutcomes, decode_outcomes, encode_outcomes
 
 ID_BYTES: Final = 32

@@ -10,14 +10,13 @@ acknowledgement waits for. Source: SQLite's documents on WAL and atomic commit; 
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, cast
 
 import apsw
 
@@ -33,17 +32,11 @@ from drystone.errors import (
     InvariantBroken,
 )
 from drystone.formats import cbor
+from drystone.storage.connection import Row, connect, run, translated
 
-Row: TypeAlias = tuple[Any, ...]
-
-BUSY_MS_MAX: Final = 5_000
-"""How long a writer waits for another one; in a healthy node there is none."""
-
-WAL_PAGES: Final = 500
+WAL_PAGES: Final = 250
 """Pages in the write-ahead log from which its content is moved on, after a commit."""
 
-WAL_BYTES_KEPT: Final = 2_097_152
-"""Bytes of the write-ahead log that are kept for use again; a larger one is cut back."""
 
 WAL_PATIENCE: Final = 4
 """Times `WAL_PAGES` from which readers are no longer given way to."""
@@ -51,8 +44,6 @@ WAL_PATIENCE: Final = 4
 WAL_PAGES_SIMULATED: Final = 16
 """The same on a test's disk, so that a short life sees checkpoints too."""
 
-CACHE_KIB: Final = 8_192
-"""Memory for pages per connection."""
 
 CHECK_BYTES: Final = 8
 """Bytes of a row's check: enough against accidents, which is all it is for."""
@@ -64,9 +55,6 @@ META_TABLE: Final = (
     'CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, "check" BLOB NOT NULL)'
     " WITHOUT ROWID"
 )
-
-
-_WRITING: Final = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE})
 
 
 class Schema(NamedTuple):
@@ -92,7 +80,7 @@ class Database:
 
     def __init__(self, path: Path, *, read_only: bool, vfs: str | None) -> None:
         """Connect to a file, whatever is in it; `create`, `open` and `inspect` are the ways in."""
-        connection = _connect(path, read_only=read_only, vfs=vfs)
+        connection = connect(path, read_only=read_only, vfs=vfs)
         self._connection = connection
         self._turn = threading.RLock()
         self._wal_pages = 0
@@ -212,7 +200,7 @@ class Database:
         with self._turn:
             try:
                 # All rows at once: a statement left standing would hold its snapshot open.
-                return _run(self._connection, sql, bindings)
+                return run(self._connection, sql, bindings)
             except apsw.Error as error:
                 raise translated(error, self._connection, self.path) from error
 
@@ -359,60 +347,3 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _run(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> list[Row]:
-    """Run one statement to its end. The driver's types name what Python 3.11 does not have: Any."""
-    return cast("Any", connection).execute(sql, tuple(bindings)).fetchall()
-
-
-def _connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection:
-    access = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
-    if vfs is not None:
-        access = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    try:
-        connection = apsw.Connection(str(path), flags=access, vfs=vfs)
-    except apsw.Error as error:
-        raise DiskFailed(f"{path} cannot be opened: {error}") from error
-    try:
-        connection.set_busy_timeout(BUSY_MS_MAX)
-        # One by one: `execute("a; b")` stops at the first that gives a row.
-        if vfs is not None:
-            _run(connection, "PRAGMA locking_mode=EXCLUSIVE")
-        _run(connection, "PRAGMA synchronous=FULL")
-        _run(connection, f"PRAGMA cache_size=-{CACHE_KIB}")
-        _run(connection, f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
-        _run(connection, "PRAGMA temp_store=MEMORY")
-        # A file from elsewhere may hold triggers and views: nothing in it is run.
-        _run(connection, "PRAGMA trusted_schema=OFF")
-    except apsw.Error as error:
-        failure = translated(error, connection, path)
-        with contextlib.suppress(apsw.Error):
-            connection.close()
-        raise failure from error
-    return connection
-
-
-def translated(error: apsw.Error, connection: apsw.Connection, path: Path) -> DrystoneError:
-    """Return our error for one of SQLite's.
-
-    `DiskFull` where there is no room, `DatabaseCorrupt` where the file is not what it was,
-    `DatabaseBusy` where another process writes, `DiskFailed` where the system failed, and
-    `InvariantBroken` for the rest: a statement or a constraint of ours.
-    """
-    message = f"{path}: {type(error).__name__}: {error}"
-    if isinstance(error, apsw.FullError):
-        return DiskFull(message)
-    kinds: tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], type[Broken]], ...] = (
-        ((apsw.CorruptError, apsw.NotADBError, apsw.FormatError), DatabaseCorrupt),
-        ((apsw.BusyError, apsw.LockedError), DatabaseBusy),
-        ((apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError), DiskFailed),
-    )
-    for classes, ours in kinds:
-        if isinstance(error, classes):
-            extended = getattr(error, "extendedresult", 0)
-            # Only where a write found no room: after a sync that failed nobody knows what is there.
-            if extended in _WRITING and connection.system_errno in (errno.ENOSPC, errno.EDQUOT):
-                return DiskFull(message)
-            return ours(message)
-    return InvariantBroken(message)

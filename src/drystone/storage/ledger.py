@@ -63,6 +63,7 @@ class LedgerDB:
         self._database = database
         self._read_only = read_only
         self._tiles = tiles.Tiles(database)
+        self._tails: dict[bytes, places.Chunk] = {}
         self._version = -1
         ledger = database.meta("ledger")
         if not isinstance(ledger, bytes) or len(ledger) != HASH_BYTES:
@@ -189,8 +190,11 @@ class LedgerDB:
         with self._database.transaction():
             state.write_state(self._database, waiting.writes)
             self._tiles.write(flushed=waiting.flushed_size, leaves=waiting.leaves)
-            places.write_places(self._database, waiting.streams)
+            tails = places.write_places(self._database, waiting.streams, self._tails)
             self._database.rows("DELETE FROM recent")
+        if len(self._tails) + len(tails) > places.TAILS_REMEMBERED_MAX:
+            self._tails.clear()
+        self._tails.update(tails)
         self._unflushed = Unflushed(height=self._last.height, size=self._last.size)
 
     # --- one snapshot to read from -----------------------------------------------------------------

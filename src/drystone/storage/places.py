@@ -20,6 +20,9 @@ from drystone.storage.database import Database
 CHUNK_RECORDS: Final = 256
 """Records in a full row: about half a kilobyte, so that a row stays within its page."""
 
+TAILS_REMEMBERED_MAX: Final = 65_536
+"""Streams whose last row the writer remembers, so that a flush need not read it."""
+
 TABLES: Final = (
     """
     CREATE TABLE places (
@@ -139,15 +142,24 @@ def ranges_of(postings: Sequence[Posting]) -> list[Range]:
 
 
 def write_places(
-    database: Database, streams: Mapping[bytes, Iterable[tuple[int, int, int]]]
-) -> None:
-    """Add postings of many streams, inside the caller's transaction; stream by stream in order."""
+    database: Database,
+    streams: Mapping[bytes, Iterable[tuple[int, int, int]]],
+    tails: Mapping[bytes, Chunk],
+) -> dict[bytes, Chunk]:
+    """Add postings of many streams, inside the caller's transaction; stream by stream in order.
+
+    `tails` holds the last rows (without leaves) of streams that are remembered; the others are
+    read. Returns the new last rows, to be remembered once the transaction is committed.
+    """
     new: list[tuple[object, ...]] = []
     grown: list[tuple[object, ...]] = []
     full: list[tuple[bytes, int]] = []
+    lasts: dict[bytes, Chunk] = {}
     for stream in sorted(streams):
-        chunk = _last_chunk(database, stream)
-        for row in extend(chunk, streams[stream]):
+        chunk = tails.get(stream) or _last_chunk(database, stream)
+        rows = extend(chunk, streams[stream])
+        lasts[stream] = rows[-1]._replace(leaves=b"")
+        for row in rows:
             if chunk is not None and row.number == chunk.number:
                 grown.append((row.size, row.last, row.stretches, row.leaves, stream, row.number))
             else:
@@ -166,6 +178,7 @@ def write_places(
         assert chunk is not None, "a row just written"
         ranges += [(stream, *one, number) for one in ranges_of(unpack(chunk))]
     database.many("INSERT INTO ranges VALUES (?, ?, ?, ?)", ranges)
+    return lasts
 
 
 def read_chunk(database: Database, stream: bytes, number: int) -> Chunk | None:

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, TypeAlias
 from drystone import limits
 from drystone.errors import DatabaseCorrupt, InvariantBroken
 from drystone.records.vertex import VertexHeader, decode_header, vertex_id
-from drystone.storage.database import Database, Row, Schema, row_check
+from drystone.storage.connection import Row
+from drystone.storage.database import Database, Schema, row_check
 
 Author: TypeAlias = tuple[str, str]
 """Organisation and member."""

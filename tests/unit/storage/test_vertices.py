@@ -17,7 +17,7 @@ from drystone.errors import (
 from drystone.formats import cose
 from drystone.records.key import SecretKey
 from drystone.records.vertex import decode_header, seal_vertex, vertex_id
-from drystone.storage import database
+from drystone.storage import connection, database
 from drystone.storage.vertices import SCHEMA, StoredVertex, VertexDB
 
 LEDGER = bytes(range(32))
@@ -274,7 +274,7 @@ def test_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
 def test_two_writers_of_one_file_are_told_apart(
     store: VertexDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_MS_MAX", 10)
+    monkeypatch.setattr(connection, "BUSY_MS_MAX", 10)
     other = VertexDB.open(store.database.path, LEDGER)
     with store.database.transaction(), pytest.raises(DatabaseBusy):
         other.add_intake([b"\x01"])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from drystone.storage.database import Row
+from drystone.storage.connection import Row
 
 FINDINGS_MAX: Final = 1_000
 """Findings that are kept; one damaged page can bring thousands."""

@@ -12,7 +12,8 @@ from typing import Final
 from drystone import limits
 from drystone.limits import TILE_WIDTH
 from drystone.storage import recent, state
-from drystone.storage.database import Database, Row, row_check
+from drystone.storage.connection import Row
+from drystone.storage.database import Database, row_check
 from drystone.storage.fsck.report import Report, quoted
 from drystone.storage.places import (
     CHUNK_RECORDS,
