@@ -74,6 +74,13 @@ class CborTooDeep(Refused):
     fix = "Flatten the value."
 
 
+class FieldMalformed(Refused):
+    """A field of an HTTP message is not the structured value it should be."""
+
+    code = "field-malformed"
+    fix = "Write the field as RFC 9651 has it."
+
+
 class CoseMalformed(Refused):
     """The bytes are not a COSE message of the shape Drystone accepts."""
 
@@ -525,10 +532,45 @@ class RequestMalformed(Refused):
 
 
 class TokenInvalid(Refused):
-    """The operator token is missing or wrong."""
+    """The token is missing, unknown, expired, revoked, or not for this."""
 
     code = "token-invalid"
-    fix = "Send `Authorization: Bearer` with the token in the home's keys folder."
+    fix = "Send `Authorization: Bearer` with the operator token, or one of `drystone token create` with the right scope."
+
+
+class RequestUnsigned(Refused):
+    """Nobody may read this without saying who asks."""
+
+    code = "request-unsigned"
+    fix = "Sign the request with an enrolled member's key, or send a token: docs/operating/access.md."
+
+
+class RequestSignature(Refused):
+    """The request's signature is malformed, covers too little, or is not that of a key this member has."""
+
+    code = "request-signature"
+    fix = "Sign as docs/operating/access.md says; the node's `drystone audit` names what was wrong."
+
+
+class RequestStale(Refused):
+    """The request was signed too long ago, in the future, or before this node started."""
+
+    code = "request-stale"
+    fix = "Set the clock, sign again."
+
+
+class RequestReplayed(Refused):
+    """A request with this nonce came before."""
+
+    code = "request-replayed"
+    fix = "Sign every request anew, with a nonce of its own."
+
+
+class ReadDenied(Refused):
+    """The read policy lets this member or token not see this."""
+
+    code = "read-denied"
+    fix = "Ask the organisation that owns it for a rule (`drystone org policy`), or for a token with this scope."
 
 
 class HostForeign(Refused):

@@ -35,6 +35,12 @@ STATUS: Final[Mapping[type[DrystoneError], int]] = {
     errors.TooLarge: 413,
     # who asks
     errors.TokenInvalid: 401,
+    errors.RequestUnsigned: 401,
+    errors.RequestSignature: 401,
+    errors.RequestStale: 401,
+    errors.RequestReplayed: 401,
+    errors.FieldMalformed: 400,
+    errors.ReadDenied: 403,
     errors.SignatureMalformed: 403,
     errors.SignatureInvalid: 403,
     errors.MemberUnknown: 403,
