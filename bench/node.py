@@ -107,7 +107,9 @@ class BenchNode:
             total = 0
             for pid in pids:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+                total += next(
+                    int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")
+                )
             found[name] = total * 1024
         return found
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from nacl.bindings import crypto_sign_open
 
 
-def _verify(items: Sequence[tuple[bytes, bytes]], seconds: float, start: float) -> tuple[int, float]:
+def _verify(
+    items: Sequence[tuple[bytes, bytes]], seconds: float, start: float
+) -> tuple[int, float]:
     while time.time() < start:
         pass
     began = time.perf_counter()

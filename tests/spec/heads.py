@@ -12,7 +12,7 @@ from drystone.ledger.apply import Memory
 from drystone.sim.world import Actor, World
 from drystone.trees.state import StateTree
 
-CONTRACT = '''
+CONTRACT = """
 def on_reading(ctx, old, record):
     value = record[0]["value"]
     count = old["count"] if old != None else 0
@@ -23,7 +23,7 @@ def on_reading(ctx, old, record):
 def note(ctx, text):
     put("notes/" + ctx["sub"], text)
     emit("note", {"all": [path for path, value in scan("notes", 10)]})
-'''
+"""
 MANIFEST = {
     "name": "counted",
     "version": 1,

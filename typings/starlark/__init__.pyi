@@ -23,9 +23,7 @@ class EvalResult:
     value: Any
 
 class EvalOptions:
-    def __init__(
-        self, *, check_cancelled: Callable[[], bool], max_callstack_size: int
-    ) -> None: ...
+    def __init__(self, *, check_cancelled: Callable[[], bool], max_callstack_size: int) -> None: ...
 
 class FrozenModule:
     def call_with(self, options: EvalOptions, name: str, *args: Any) -> EvalResult: ...

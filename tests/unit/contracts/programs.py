@@ -68,7 +68,9 @@ class _Writer:
                 lines.append(f"{indent}if {self.expression('bool', 2)}:")
                 lines += self.block(depth - 1, indent + "    ")
             elif kind < 0.5:
-                lines.append(f"{indent}x {rng.choice(['+', '-', '*', '%'])}= {self.expression('int', 2)}")
+                lines.append(
+                    f"{indent}x {rng.choice(['+', '-', '*', '%'])}= {self.expression('int', 2)}"
+                )
             elif kind < 0.6:
                 lines.append(f"{indent}y.append({self.expression('int', 2)})")
             elif kind < 0.7:

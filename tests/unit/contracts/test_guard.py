@@ -17,12 +17,19 @@ def body(*lines: str) -> str:
 
 ALLOWED = [
     '"""Only a docstring."""\n',
-    "RATE = 3\nNAMES = [\"a\", (1, -2), {\"k\": True}]\n",
+    'RATE = 3\nNAMES = ["a", (1, -2), {"k": True}]\n',
     body("return a + b - a * b // 2 % 3"),
     body("return (a << 1) | (b >> 1) & a ^ b"),
     body("x, y = a, b", "x += y", "return x"),
     body("d = {}", 'd["k"] = 1', 'd["k"] += 2', "return d"),
-    body("for i in range(a):", "    if i == b:", "        break", "    else:", "        continue", "return 1"),
+    body(
+        "for i in range(a):",
+        "    if i == b:",
+        "        break",
+        "    else:",
+        "        continue",
+        "return 1",
+    ),
     body("return [i * 2 for i in a if i > b]"),
     body("return {k: v for k, v in a}"),
     body("return a if b else None"),
@@ -32,7 +39,7 @@ ALLOWED = [
     body('return ", ".join(sorted(a, reverse = True))'),
     body("pass"),
     body('"""Doc."""', "return"),
-    "def g(a, b = 3, c = \"x\"):\n    return a\n\ndef f(a):\n    return g(a, c = 4)\n",
+    'def g(a, b = 3, c = "x"):\n    return a\n\ndef f(a):\n    return g(a, c = 4)\n',
     "def f(a):\n    return a  # a + comment; with \\ and $\n",
     "def f(a):\n    return (a +  # why not\n            1)\n",
     "X = 0x1f\nY = 0\n",
@@ -186,8 +193,14 @@ MONSTERS = {
     "a chain of sums": "def f(a):\n    return (" + " + a\n".join(["a"] * 900) + ")\n",
     "a chain of minus": "def f(a):\n    return " + "-" * 150 + "a\n",
     "a chain of not": "def f(a):\n    return (" + "not\n" * 400 + "a)\n",
-    "a chain of calls": "def f(a):\n    return a" + ".strip()" * 20 + ".strip(\n).strip()" * 90 + "\n",
-    "a chain of items": "def f(a):\n    return a" + "[0]" * 60 + "\n" * 1 + "    return a\n" * 3_000,
+    "a chain of calls": "def f(a):\n    return a"
+    + ".strip()" * 20
+    + ".strip(\n).strip()" * 90
+    + "\n",
+    "a chain of items": "def f(a):\n    return a"
+    + "[0]" * 60
+    + "\n" * 1
+    + "    return a\n" * 3_000,
     "a chain of elif": "def f(a):\n    if a:\n        pass\n" + "    elif a:\n        pass\n" * 101,
     "too many lines": "\n" * 2_001,
     "too many functions": "".join(f"def f{n}():\n    pass\n" for n in range(129)),

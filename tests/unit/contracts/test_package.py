@@ -10,7 +10,7 @@ from drystone.formats import cbor
 
 SOURCE = (
     "def on_reading(ctx, old, record):\n    return (None, [])\n\n"
-    "def act(ctx, n):\n    put(\"n\", n)\n\ndef move(ctx, version):\n    pass\n"
+    'def act(ctx, n):\n    put("n", n)\n\ndef move(ctx, version):\n    pass\n'
 )
 MANIFEST: dict[str, Any] = {
     "name": "street",
@@ -40,7 +40,9 @@ def test_hash_changes_with_source_and_manifest() -> None:
 
 
 def test_defaults_are_written_out_in_the_canonical_bytes() -> None:
-    short = make_package({"name": "a", "version": 1, "calls": {"act": {"args": {"n": "int"}}}}, SOURCE)
+    short = make_package(
+        {"name": "a", "version": 1, "calls": {"act": {"args": {"n": "int"}}}}, SOURCE
+    )
     assert short.manifest.calls["act"].roles == ("anyone",)
     assert decode_package(short.encode()).manifest == short.manifest
 
@@ -124,7 +126,13 @@ def test_reading_handler_that_asks_the_host_is_refused(word: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [[], ["drystone/contract/2", {}, ""], ["drystone/contract/1", [], ""], 7, ["drystone/contract/1", {}, 7]],
+    [
+        [],
+        ["drystone/contract/2", {}, ""],
+        ["drystone/contract/1", [], ""],
+        7,
+        ["drystone/contract/1", {}, 7],
+    ],
 )
 def test_other_objects_are_no_package(value: Any) -> None:
     with pytest.raises(ContractManifest):

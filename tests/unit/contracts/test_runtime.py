@@ -30,11 +30,17 @@ SEEDS = 150
 def program_of(body: str, **call: Any) -> Program:
     text = "".join(f"    {line}\n" for line in body.split("\n"))
     calls = {"run": {"args": {"n": "int"}, "limit": 200_000} | call}
-    return Program(make_package({"name": "c", "version": 1, "calls": calls}, f"def run(ctx, n):\n{text}"))
+    return Program(
+        make_package({"name": "c", "version": 1, "calls": calls}, f"def run(ctx, n):\n{text}")
+    )
 
 
 def run(body: str, n: int = 3, limit: int = 200_000) -> Any:
-    return program_of(body).call("run", ctx={}, args={"n": n}, limit=limit, host=programs.NoHost()).value
+    return (
+        program_of(body)
+        .call("run", ctx={}, args={"n": n}, limit=limit, host=programs.NoHost())
+        .value
+    )
 
 
 BOMBS = {
@@ -57,12 +63,25 @@ BOMBS = {
     's = "x" * 16000\nreturn len(s.replace("x", s))': ContractSize,
     's = "x" * 16000\nreturn len(s.join([s, s]))': ContractSize,
     's = "x" * 16000\nreturn len("%s%s" % (s, s))': ContractSize,
-    's = "x" * 16000\nt = []\nfor i in range(3000):\n    t.append(s + "y")\nreturn 1': (ContractSize, ContractSteps),
-    "t = []\nfor i in range(9000):\n    t.append(list(range(5000)))\nreturn 1": (ContractSize, ContractSteps),
+    's = "x" * 16000\nt = []\nfor i in range(3000):\n    t.append(s + "y")\nreturn 1': (
+        ContractSize,
+        ContractSteps,
+    ),
+    "t = []\nfor i in range(9000):\n    t.append(list(range(5000)))\nreturn 1": (
+        ContractSize,
+        ContractSteps,
+    ),
     "for i in range(60000):\n    for j in range(60000):\n        pass\nreturn 1": ContractSteps,
     "x = [i for i in range(60000) for j in range(60000)]\nreturn 1": ContractSteps,
-    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l": (ContractFailed, ContractSteps, ContractSize),
-    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l == [l]": (ContractFailed, ContractSteps),
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l": (
+        ContractFailed,
+        ContractSteps,
+        ContractSize,
+    ),
+    "l = [1]\nfor i in range(60):\n    l = [l, l]\nreturn l == [l]": (
+        ContractFailed,
+        ContractSteps,
+    ),
     "l = (1,)\nfor i in range(60):\n    l = (l, l)\nd = {}\nd[l] = 1\nreturn 1": ContractFailed,
     "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn {l: 1}": ContractFailed,
     "l = (1,)\nfor i in range(60):\n    l = (l, l)\nreturn {k: 1 for k in [l]}": ContractFailed,
@@ -99,7 +118,7 @@ def test_bomb_ends_typed_and_small(body: str) -> None:
         "return None + 1",
         "return len(5)",
         "for i in 5:\n    pass\nreturn 1",
-        "for i in \"ab\":\n    pass\nreturn 1",
+        'for i in "ab":\n    pass\nreturn 1',
         'return "a".append(1)',
         "return [1].keys()",
         'return int("x")',
@@ -108,7 +127,7 @@ def test_bomb_ends_typed_and_small(body: str) -> None:
         "return [None]",
         "return {1: 2}",
         "x, y = [1]\nreturn 1",
-        "return abs(\"a\")",
+        'return abs("a")',
         'return "a".replace("", "b")',
         "return undefined_below\nundefined_below = 1",
     ],
@@ -151,7 +170,9 @@ def test_program_computes_what_it_says(body: str, value: Any) -> None:
 
 def test_constant_maps_may_have_negative_keys() -> None:
     source = "SCALE = {0: 1000, -1: 100}\n\ndef run(ctx, n):\n    return SCALE[n - 4]\n"
-    package = make_package({"name": "c", "version": 1, "calls": {"run": {"args": {"n": "int"}}}}, source)
+    package = make_package(
+        {"name": "c", "version": 1, "calls": {"run": {"args": {"n": "int"}}}}, source
+    )
     done = Program(package).call("run", ctx={}, args={"n": 3}, limit=100, host=programs.NoHost())
     assert done.value == 100
 
@@ -188,7 +209,7 @@ def test_contracts_own_code_is_prefixed_and_cannot_imitate_ours() -> None:
     assert refused.value.code == "c.refused"
 
 
-READER = '''
+READER = """
 def on_reading(ctx, old, record):
     v = record[0]["value"]
     if v == 1:
@@ -211,7 +232,7 @@ def on_reading(ctx, old, record):
     if v == 9:
         return (v, [("e", {"n": v})])
     return ({"seen": v}, [])
-'''
+"""
 
 
 def test_batch_equals_one_by_one_whatever_fails() -> None:

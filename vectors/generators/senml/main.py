@@ -152,7 +152,11 @@ def verdict(pack: object) -> str:
 
 def main(folder: Path) -> None:
     valid = [
-        {"name": name, "pack": cbor2.dumps(pack, canonical=True).hex(), "measurements": resolve(pack)}
+        {
+            "name": name,
+            "pack": cbor2.dumps(pack, canonical=True).hex(),
+            "measurements": resolve(pack),
+        }
         for name, pack in VALID
     ]
     invalid = [
