@@ -4,7 +4,6 @@ Usage: python tools/second_python.py FOLDER. Prints the interpreter's path, or n
 is found; the tests that need one then say so. Installs the locked core requirements only.
 """
 
-import glob
 import shutil
 import subprocess
 import sys
@@ -22,8 +21,8 @@ def candidates() -> list[str]:
         if version == own:
             continue
         on_path = shutil.which(f"python{version}")
-        elsewhere = glob.glob(str(Path.home() / f".pyenv/versions/{version}.*/bin/python"))
-        found += [*([on_path] if on_path else []), *sorted(elsewhere)]
+        elsewhere = (Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python")
+        found += [*([on_path] if on_path else []), *sorted(map(str, elsewhere))]
     return found
 
 

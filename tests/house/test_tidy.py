@@ -52,9 +52,11 @@ def function_faults(tree: ast.AST, lines: list[str]) -> list[str]:
             wrong.append(f"{node.lineno}: {node.name} has {length} lines")
         if not node.name.startswith("_") and node.returns is None:
             wrong.append(f"{node.lineno}: {node.name} does not say what it returns")
-    for part in ast.walk(tree):
-        if isinstance(part, ast.ExceptHandler) and part.type is None:
-            wrong.append(f"{part.lineno}: bare except")
+    wrong += [
+        f"{part.lineno}: bare except"
+        for part in ast.walk(tree)
+        if isinstance(part, ast.ExceptHandler) and part.type is None
+    ]
     return wrong
 
 

@@ -11,6 +11,7 @@ Place in a contract's life: between guard and interpreter. Source: design sectio
 import ast
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 from drystone.contracts.guard import BUILTINS, HOST, Checked
@@ -81,9 +82,8 @@ class _Splicer:
         self._source = source
         self._checked = checked
         self._costs = entry_costs(checked)
-        self._starts = [0]
-        for line in source.split("\n"):
-            self._starts.append(self._starts[-1] + len(line) + 1)
+        lengths = (len(line) + 1 for line in source.split("\n"))
+        self._starts = list(accumulate(lengths, initial=0))
 
     def whole(self) -> str:
         return self._pieces(0, len(self._source), self._checked.tree.body)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drystone.errors import (
-    EpochClosed,
     CborMalformed,
     CborNotDeterministic,
+    EpochClosed,
     Refused,
     RegisterOrder,
     StreamGaps,
