@@ -46,9 +46,11 @@ def loop_costs(checked: Checked) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {}
     for name, function in checked.functions.items():
         loops = found[name] = []
-        for node in ast.walk(function.node):
-            if isinstance(node, ast.For | ast.ListComp | ast.DictComp):
-                loops.append((node.lineno, _turn_cost(node)))
+        loops += [
+            (node.lineno, _turn_cost(node))
+            for node in ast.walk(function.node)
+            if isinstance(node, ast.For | ast.ListComp | ast.DictComp)
+        ]
         loops.sort()
     return found
 
