@@ -535,14 +535,16 @@ class TokenInvalid(Refused):
     """The token is missing, unknown, expired, revoked, or not for this."""
 
     code = "token-invalid"
-    fix = "Send `Authorization: Bearer` with the operator token, or one of `drystone token create` with the right scope."
+    fix = "Send `Authorization: Bearer` with the operator token, or a token of `drystone token create` with this scope."
 
 
 class RequestUnsigned(Refused):
     """Nobody may read this without saying who asks."""
 
     code = "request-unsigned"
-    fix = "Sign the request with an enrolled member's key, or send a token: docs/operating/access.md."
+    fix = (
+        "Sign the request with an enrolled member's key, or send a token: docs/operating/access.md."
+    )
 
 
 class RequestSignature(Refused):
