@@ -106,8 +106,7 @@ def approve(
         raise RequestMalformed("give the hash you reviewed (--hash), or the folder you reviewed")
     with connect(home, url) as node:
         answer = life.approve(caller(node, home, sign_as), one, reviewed)
-        row = life.version_row(node, one.name, one.version)
-    by = [] if row is None else list(row.approvals)
+        by: list[str] = life.version_of(node, one.name, one.version)["approvals"]
     emit(
         {"ok": True, "contract": one.text, "approvals": by, "height": answer.height},
         as_json=as_json,
@@ -201,8 +200,8 @@ def call(
     if not dot or not name or not function:
         raise RequestMalformed(f"{what!r} is not NAME.FUNCTION")
     with connect(home, url) as node:
-        manifest = life.running_manifest(node, name)
-        spec = None if manifest is None else manifest.calls.get(function)
+        package = life.running_package(node, name)
+        spec = None if package is None else package.manifest.calls.get(function)
         args = life.read_arguments(arguments or [], spec)
         answer = caller(node, home, sign_as).call(name, function, args)
         told = life.outcome_of(node, answer)
@@ -280,55 +279,36 @@ def show(
 def _shown(node: "Client", text: str) -> dict[str, Any]:
     """What `show` prints. Raises: ContractUnknown."""
     from drystone.cli import contract_life as life
-    from drystone.errors import ContractUnknown
 
     name, _, number = text.partition("@")
-    row = life.contract_row(node, name)
-    version = int(number) if number.isdigit() else row.version or 1
-    one = life.version_row(node, name, version)
-    if one is None:
-        raise ContractUnknown(f"no version {version} of {name!r}")
-    package = life.package_of(node, name, version)
-    due = life.waiting_version(node, name)
+    found = life.contract(node, name)
+    newest = max((one["version"] for one in found["versions"]), default=0)
+    version = int(number) if number.isdigit() else found["version"] or newest
     return {
         "ok": True,
-        "contract": name,
-        "status": row.status,
-        "owner": row.owner,
-        "runs": row.version,
-        "version": version,
-        "version_status": one.status,
-        "hash": one.hash,
-        "approvals": list(one.approvals),
-        "from_height": one.height,
-        "waiting": None if due is None else {"version": due.version, "height": due.height},
-        "manifest": None if package is None else package.manifest.as_map(),
-        "source": None if package is None else package.source,
+        **life.version_of(node, name, version),
+        "contract_status": found["status"],
+        "owner": found["owner"],
+        "runs": found["version"],
+        "needed": found["needed"],
+        "waiting": life.waiting_version(found),
     }
 
 
 def _show_text(shown: dict[str, Any]) -> str:
     manifest: dict[str, Any] = shown["manifest"] or {}
     due: dict[str, Any] | None = shown["waiting"]
+    runs = f", version {shown['runs']} runs" if shown["runs"] else ""
+    waits = due and f"version {due['version']}, with the first record from block {due['height']} on"
     pairs: list[tuple[str, object]] = [
         ("contract", shown["contract"]),
-        (
-            "status",
-            f"{shown['status']}, version {shown['runs']} runs"
-            if shown["runs"]
-            else shown["status"],
-        ),
-        (
-            "waiting",
-            f"version {due['version']}, runs with the first record from block {due['height']} on"
-            if due
-            else None,
-        ),
+        ("status", f"{shown['contract_status']}{runs}"),
+        ("waiting", waits),
         ("owner", shown["owner"]),
-        ("version", f"{shown['version']}, {shown['version_status']}"),
-        ("hash", shown["hash"].hex()),
-        ("approved by", ", ".join(shown["approvals"])),
-        ("from block", shown["from_height"] or None),
+        ("version", f"{shown['version']}, {shown['status']}"),
+        ("hash", shown["hash"]),
+        ("approved by", f"{', '.join(shown['approvals'])} ({shown['needed']} needed)"),
+        ("from block", shown["height"]),
     ]
     if "reading" in manifest:
         reading = manifest["reading"]

@@ -1,7 +1,7 @@
 """A contract's life as calls of a member: submit, approve, deploy, call; and what a node says of it.
 
 Imported by commands when they run. The calls are ordinary signed records (`node_access.Caller`); what the
-ledger holds is read as single values of its state, which anyone may also fetch with a proof.
+ledger holds is read through the REST API, which proves nothing by itself.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, cast
 
 from drystone.cli.node_access import Caller
 from drystone.client import Client
-from drystone.contracts.package import CallSpec, Manifest, Package, decode_package
+from drystone.client_messages import Json
+from drystone.contracts.package import CallSpec, Package, decode_package
 from drystone.errors import ArgumentsMalformed, ContractUnknown, NotFound, RequestMalformed
 from drystone.gateway.answer import Answer
-from drystone.ledger import keyspace, rows
 from drystone.workshop.folder import MANIFEST, ContractFolder, read_folder
 
 _WHICH: Final = re.compile(r"([a-z][a-z0-9-]{0,31})@([1-9][0-9]{0,9})")
@@ -70,10 +70,13 @@ def deploy(by: Caller, name: str, version: int, *, at: int | None = None) -> Ans
 
 def add_profiles(by: Caller, profiles: Sequence[Mapping[str, Any]]) -> list[str]:
     """Register the profiles that the caller's organisation does not have yet; return their names."""
+    own = {"iss": by.key.organisation}
+    there: set[str] = set()
+    if profiles:
+        there.update(row["name"] for row in by.node.rows("/v1/profiles", own))
     added: list[str] = []
     for profile in profiles:
-        key = keyspace.profile(by.key.organisation, profile["name"])
-        if state_value(by.node, key) is None:
+        if profile["name"] not in there:
             by.call("registry", "profile", dict(profile))
             added.append(profile["name"])
     return added
@@ -121,50 +124,44 @@ def _argument(name: str, text: str, kind: str) -> Any:
 # --- what the ledger holds -------------------------------------------------------------------------
 
 
-def state_value(node: Client, key: bytes) -> bytes | None:
-    """Read one value of the state, not proved; None when there is none."""
+def contract(node: Client, name: str) -> Json:
+    """Read a contract: status, owner, running version, its versions with their approvals. Raises: ContractUnknown."""
     try:
-        found = node.get(f"/v1/state/{key.hex()}")
-    except NotFound:
-        return None
-    return bytes.fromhex(found["value"]) if found["value"] is not None else None
+        return node.get(f"/v1/contracts/{name}")
+    except NotFound as error:
+        raise ContractUnknown(f"no contract {name!r}") from error
 
 
-def contract_row(node: Client, name: str) -> rows.ContractRow:
-    """Read a contract's status, running version and owner. Raises: ContractUnknown."""
-    value = state_value(node, keyspace.contract(name))
-    if value is None:
-        raise ContractUnknown(f"no contract {name!r}")
-    return rows.decode_contract_row(value)
-
-
-def version_row(node: Client, name: str, version: int) -> rows.VersionRow | None:
-    """Read a version's hash, approvals, status and height."""
-    value = state_value(node, keyspace.contract_version(name, version))
-    return None if value is None else rows.decode_version_row(value)
-
-
-def waiting_version(node: Client, name: str) -> rows.Due | None:
-    """Return the version of a contract that is deployed and waits for its height."""
-    value = state_value(node, keyspace.contracts_due())
-    listed = () if value is None else rows.decode_due(value)
-    return next((due for due in listed if due.name == name), None)
-
-
-def package_of(node: Client, name: str, version: int) -> Package | None:
-    """Read and check a version's package, as far as the state still carries it."""
-    value = state_value(node, keyspace.contract_package(name, version))
-    return None if value is None else decode_package(value)
-
-
-def running_manifest(node: Client, name: str) -> Manifest | None:
-    """Return the manifest of what runs under a name, or None: one of the ledger's own, or nothing yet."""
+def contract_or_none(node: Client, name: str) -> Json | None:
+    """Read a contract, or None when there is none."""
     try:
-        row = contract_row(node, name)
+        return contract(node, name)
     except ContractUnknown:
         return None
-    package = package_of(node, name, row.version) if row.version else None
-    return None if package is None else package.manifest
+
+
+def version_of(node: Client, name: str, version: int) -> Json:
+    """Read one version with manifest and source, as far as the state still carries it. Raises: ContractUnknown."""
+    try:
+        return node.get(f"/v1/contracts/{name}/versions/{version}")
+    except NotFound as error:
+        raise ContractUnknown(f"no version {version} of {name!r}") from error
+
+
+def waiting_version(found: Json) -> Json | None:
+    """Return the version of a contract that is deployed and waits for its height."""
+    lines: list[Json] = found["versions"]
+    later = (one for one in lines if one["version"] > found["version"])
+    return next((one for one in later if one["status"] == "deployed"), None)
+
+
+def running_package(node: Client, name: str) -> Package | None:
+    """Return the checked package that runs under a name; None: the ledger's own functions, or nothing yet."""
+    found = contract_or_none(node, name)
+    if found is None or not found["version"]:
+        return None
+    data: str | None = version_of(node, name, found["version"])["package"]
+    return None if data is None else decode_package(bytes.fromhex(data))
 
 
 def outcome_of(node: Client, answer: Answer) -> dict[str, Any]:

@@ -120,20 +120,15 @@ def _deploy(node: "Client", home: Path, found: "ContractFolder") -> str:
     """Submit and deploy as the next free version, unless just this runs already; say what was done."""
     from drystone.cli import contract_life as life
     from drystone.cli.node_access import caller
-    from drystone.ledger import keyspace, rows
 
-    value = life.state_value(node, keyspace.contract(found.name))
-    running = 0 if value is None else rows.decode_contract_row(value).version
-    old = life.package_of(node, found.name, running) if running else None
-    if (
-        old is not None
-        and _same(found.package.manifest.as_map(), old.manifest.as_map())
-        and (old.source == found.package.source)
-    ):
-        return f"{found.name}: version {running} runs already"
-    version = max(found.version, running + 1)
-    while life.version_row(node, found.name, version) is not None:
-        version += 1
+    known = life.contract_or_none(node, found.name)
+    version = found.version
+    if known is not None:
+        newest = life.waiting_version(known)
+        latest = newest["version"] if newest is not None else known["version"]
+        if latest and _same(found, life.version_of(node, found.name, latest)):
+            return f"{found.name}: version {latest} is deployed already"
+        version = max([version, *(one["version"] + 1 for one in known["versions"])])
     by = caller(node, home, None)
     began = time.monotonic()
     life.submit(by, found, version=version)
@@ -150,8 +145,10 @@ def _deploy(node: "Client", home: Path, found: "ContractFolder") -> str:
     )
 
 
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return {**one, "version": 0} == {**other, "version": 0}
+def _same(found: "ContractFolder", there: dict[str, Any]) -> bool:
+    """Say whether a version on the ledger is what the folder holds, but for its number."""
+    manifest = {**found.package.manifest.as_map(), "version": there["version"]}
+    return (there["manifest"], there["source"]) == (manifest, found.package.source)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from drystone.cli.app import app
 from drystone.cli.dev import fingerprint
 from drystone.client import Client, Endpoint
 from drystone.contracts.package import CallSpec
-from drystone.errors import ArgumentsMalformed, ContractUnknown, RequestMalformed
+from drystone.errors import ArgumentsMalformed, ContractUnknown, NotFound, RequestMalformed
 
 METER = Path(__file__).parents[1] / "workshop" / "meter"
 TEST = """
@@ -163,16 +163,25 @@ class TestWithoutAnAnswer:
         """A node on whose ledger nothing is."""
 
         def get(self, path: str, params: Any = None) -> dict[str, Any]:
-            return {"value": None}
+            raise NotFound(path)
 
     def test_ledger_without_the_contract_says_so(self) -> None:
         with self.Empty(Endpoint(url="http://localhost")) as node:
-            assert life.running_manifest(node, "token") is None
-            assert life.package_of(node, "token", 1) is None
-            assert life.version_row(node, "token", 1) is None
-            assert life.waiting_version(node, "token") is None
-            with pytest.raises(ContractUnknown):
-                life.contract_row(node, "token")
+            assert life.running_package(node, "token") is None
+            with pytest.raises(ContractUnknown, match="no contract 'token'"):
+                life.contract(node, "token")
+            with pytest.raises(ContractUnknown, match="no version 1 of 'token'"):
+                life.version_of(node, "token", 1)
+
+    def test_version_that_waits_is_the_deployed_one_above_the_running(self) -> None:
+        versions = [
+            {"version": 1, "status": "replaced"},
+            {"version": 2, "status": "deployed"},
+            {"version": 3, "status": "submitted"},
+        ]
+        assert life.waiting_version({"version": 2, "versions": versions}) is None
+        assert life.waiting_version({"version": 1, "versions": versions}) == versions[1]
+        assert life.waiting_version({"version": 0, "versions": []}) is None
 
     @pytest.mark.parametrize("what", ["token", ".x", "token.", ""])
     def test_call_needs_a_contract_and_a_function(self, what: str) -> None:
