@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone.formats.number import Number
 from drystone.formats.senml import Measurement
+from drystone.importer.rows import exact
 from drystone.sim import cell
 
 MODULES: Final = 5
@@ -95,16 +95,9 @@ def told(sample: Sample) -> dict[str, Decimal]:
 def measurements(sample: Sample, *, time_s: int) -> list[Measurement]:
     """Return a sample as it is signed, digit for digit; `time_s` is what the module claims (Unix seconds)."""
     return [
-        Measurement(name, UNITS.get(name, "V"), exact(value), time_s)
+        Measurement(name, UNITS.get(name, "V"), exact(str(value)), time_s)
         for name, value in told(sample).items()
     ]
-
-
-def exact(value: Decimal) -> Number:
-    """Return a finite decimal as it is signed: an integer, or (exponent, mantissa) with every digit kept."""
-    exponent = min(int(value.as_tuple().exponent), 0)
-    mantissa = int(value.scaleb(-exponent))
-    return (exponent, mantissa) if exponent else mantissa
 
 
 def commitment(text: str, *, salt: bytes) -> str:

@@ -172,6 +172,8 @@ class TestCells:
         with chain.refused("role-missing"):
             chain.call(module, "battery.set_limits", **limits)
         chain.call(org, "battery.set_limits", **limits)
+        with chain.refused("battery.not-yours"):
+            chain.call(chain.org("bkw"), "battery.set_limits", **limits)
         for _ in range(2):
             chain.reading(module, told(pulled(3, down=30_000)))
         assert len(chain.events_of("battery.cell-fault")) == 1

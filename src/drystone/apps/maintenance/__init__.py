@@ -1,0 +1,1 @@
+"""Maintenance by contract: the contract beside this file, its profiles, its scenario, its tests."""
