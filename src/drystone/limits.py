@@ -113,6 +113,12 @@ CONTRACT_CALL_DEPTH_MAX: Final = 8
 CONTRACTS_PENDING_MAX: Final = 64
 """Versions deployed and waiting for their activation height (protocol)."""
 
+READ_RULES_MAX: Final = 128
+"""Rules in one organisation's read policy (protocol)."""
+
+READ_OWN_MAX: Final = 1_024
+"""Devices of their own that a rule shows to one member."""
+
 READINGS_CROSSING_MAX: Final = 256
 """Readings that cross into a contract at once; the outcomes do not depend on it."""
 

@@ -117,7 +117,10 @@ def contract_values(world: World) -> list[tuple[str, bytes]]:
     world.step([world.call(world.operator, "contracts", "submit", submit)])
     deploy = {"name": "street", "version": 1, "at": world.view.height + 5}
     world.step([world.call(world.operator, "contracts", "deploy", deploy)])
+    rule = {"who": "members", "what": "streams", "of": "*"}
+    world.step([world.call(world.operator, "registry", "policy", {"rules": [rule]})])
     keys = {
+        "policy-row": keyspace.policy("ewz"),
         "contract-row": keyspace.contract("street"),
         "version-row": keyspace.contract_version("street", 1),
         "due-rows": keyspace.contracts_due(),

@@ -7,7 +7,7 @@ CBOR, never empty (`rows.py`).
 | space | key parts | value |
 |---|---|---|
 | 0 meta | name | protocol, origin, hash of the genesis file |
-| 1 organisation | iss | `Organisation` |
+| 1 organisation | iss | `Organisation`; (iss, "policy"): who may read what of it |
 | 2 member | iss, sub (, device) | `Member`; with a device: an unsigned device that this gateway attests |
 | 3 key | iss, sub, kid | `KeyRow` |
 | 4 stream | iss, sub (, device) | `Stream` (records/stream.py) |
@@ -61,6 +61,11 @@ def meta(name: str) -> bytes:
 def organisation(iss: str) -> bytes:
     """Return the key of an organisation."""
     return key(ORGANISATION, iss)
+
+
+def policy(iss: str) -> bytes:
+    """Return the key of the rules by which an organisation lets others read."""
+    return key(ORGANISATION, iss, "policy")
 
 
 def member(iss: str, sub: str, device: str | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""The calls that decide who may write: enrol, rotate, revoke, attach, profile (and `forks.py`'s evidence).
+"""The calls that decide who may write: enrol, rotate, revoke, attach, profile. (`policy.py`: who may read; `forks.py`.)
 
 Python and not a contract, because admission must not depend on an interpreter's version (design section 4). Every call
 acts inside the sender's organisation, except `fork`: evidence convicts whoever signed it. Ids, profiles and kids are
@@ -23,6 +23,7 @@ from drystone.ledger.arguments import Arguments
 from drystone.ledger.calls import Call, CallResult, Function
 from drystone.ledger.deployment import find_program
 from drystone.ledger.forks import fork
+from drystone.ledger.policy import set_policy
 from drystone.limits import (
     ENROL_MEMBERS_MAX,
     EXPONENT_MIN,
@@ -233,5 +234,6 @@ FUNCTIONS: dict[str, Function] = {
     "revoke": revoke,
     "attach": attach,
     "profile": profile,
+    "policy": set_policy,
     "fork": fork,
 }

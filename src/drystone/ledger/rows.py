@@ -37,6 +37,25 @@ class Organisation(NamedTuple):
         return cbor.encode([self.name, self.status])
 
 
+class ReadRule(NamedTuple):
+    """One rule of a read policy: who may read what, of whom or where (`policy.py` has the words)."""
+
+    who: str
+    what: str
+    of: str
+
+
+class Policy(NamedTuple):
+    """Who may read what of an organisation; `own` is where a contract says which devices are whose."""
+
+    rules: tuple[ReadRule, ...]
+    own: str | None
+
+    def encode(self) -> bytes:
+        """Return the state value."""
+        return cbor.encode({"own": self.own, "rules": [list(rule) for rule in self.rules]})
+
+
 class Member(NamedTuple):
     """Anyone with a registered key, or an attested device (kid empty).
 
@@ -197,6 +216,10 @@ def _build_member(value: Any) -> Member:
     return Member(status, tuple(roles), profile, kid, epoch_min, vertex_epoch_min)
 
 
+def _build_policy(value: Any) -> Policy:
+    return Policy(tuple(ReadRule(*rule) for rule in value["rules"]), value["own"])
+
+
 def _build_profile(value: Any) -> Profile:
     return Profile(
         measurements=tuple((name, unit) for name, unit in value["measurements"]),
@@ -211,6 +234,7 @@ def _build_proposal(value: Any) -> Proposal:
 
 
 decode_organisation = _decoder(lambda value: Organisation(*value))
+decode_policy = _decoder(_build_policy)
 decode_member = _decoder(_build_member)
 decode_key_row = _decoder(lambda value: KeyRow(*value))
 decode_profile = _decoder(_build_profile)

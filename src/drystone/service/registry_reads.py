@@ -58,7 +58,10 @@ class RegistryReads:
         counts = self._member_counts()
         found: list[OrganisationInfo] = []
         for key, value in self._scan(keyspace.key(keyspace.ORGANISATION), after=None):
-            (iss,) = text_parts(key)
+            iss, *more = text_parts(key)
+            if more:
+                # An organisation's read policy lies behind its row.
+                continue
             row = rows.decode_organisation(value)
             status = rows.STATUS_NAMES[row.status]
             found.append(

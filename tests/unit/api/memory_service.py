@@ -410,7 +410,10 @@ class MemoryService:
     async def organisations(self) -> list[OrganisationInfo]:
         found: list[OrganisationInfo] = []
         for key, value in self.view.scan(keyspace.key(keyspace.ORGANISATION)):
-            row, (iss,) = rows.decode_organisation(value), _names(key)
+            iss, *more = _names(key)
+            if more:
+                continue
+            row = rows.decode_organisation(value)
             count = len(list(self.view.scan(keyspace.key(keyspace.MEMBER, iss))))
             status = rows.STATUS_NAMES[row.status]
             found.append(OrganisationInfo(iss=iss, name=row.name, status=status, members=count))
