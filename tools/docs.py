@@ -64,11 +64,12 @@ def coverage_page() -> str:
     """Return which numbered requirement is shown by which test, demo or command, and what is still open."""
     titles = json.loads((ROOT / "docs/reference/requirements.json").read_text())
     shown: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+    roots = (ROOT / "tests", ROOT / "src" / "drystone")
+    for root, path in ((r, p) for r in roots for p in sorted(r.rglob("test_*.py"))):
         for name in re.findall(r"def (test_\w+)", path.read_text()):
             for number in re.findall(r"_(s[0-4]_\d+)(?=_|$)", name):
                 key = number.upper().replace("_", ".")
-                where = f"`{path.relative_to(ROOT / 'tests')}::{name}`"
+                where = f"`{path.relative_to(root)}::{name}`"
                 if where not in shown.setdefault(key, []):
                     shown[key].append(where)
     for key, where in titles["shown"].items():

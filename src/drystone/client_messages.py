@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import httpx
 
 from drystone import errors, limits
-from drystone.errors import DrystoneError, Refused, RequestMalformed, Unavailable
+from drystone.errors import ContractRefused, DrystoneError, Refused, RequestMalformed, Unavailable
 from drystone.formats.senml import Measurement
 from drystone.gateway.answer import Answer, Wait
 
@@ -55,6 +55,9 @@ class Event(NamedTuple):
 def error_of(code: str, detail: str, *, retry_after_ms: int | None = None) -> DrystoneError:
     """Make the error whose code a node answered; a code this program does not know stays a `Refused`."""
     kind = _errors_by_code().get(code)
+    contract, dot, own = code.partition(".")
+    if dot:
+        return ContractRefused.of(contract, own)
     if kind is not None and issubclass(kind, Unavailable):
         return kind(detail, retry_after_ms=retry_after_ms or 1000)
     return kind(detail) if kind is not None else Refused(f"{code}: {detail}")

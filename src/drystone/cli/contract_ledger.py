@@ -191,6 +191,7 @@ def call(
     Examples:
       drystone contract call frost-alarm.set_limit value=40
       drystone contract call token.transfer to=ann amount=5 --as bob.key
+      drystone contract call contracts.pause name=frost-alarm
     """
     from drystone.cli import contract_life as life
     from drystone.cli.node_access import caller, connect

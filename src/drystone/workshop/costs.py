@@ -28,10 +28,10 @@ class Measured(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """One function that can be entered from outside: its limit, entry cost, loops as (line, cost of a turn)."""
+    """One function: its limit (None: only others of the contract call it), entry cost, loops as (line, cost of a turn)."""
 
     function: str
-    limit: int
+    limit: int | None
     entry: int
     loops: tuple[tuple[int, int], ...]
     measured: Measured | None
@@ -75,15 +75,16 @@ def from_json(value: Mapping[str, Any]) -> dict[str, dict[str, Measured]]:
 
 
 def costs_of(package: Package, measured: Mapping[str, Measured]) -> list[Cost]:
-    """Return the costs of every function that readings, members or the ledger enter, in the manifest's order."""
+    """Return the costs of every function: first those that readings and members enter, in the manifest's order."""
     manifest, entries = package.manifest, entry_costs(package.checked)
     limits = {name: spec.limit for name, spec in manifest.calls.items()}
     if manifest.reading is not None:
         limits = {manifest.reading.function: manifest.reading.limit, **limits}
     loops = loop_costs(package.checked)
+    others = [name for name in package.checked.functions if name not in limits]
     return [
-        Cost(name, limit, entries[name], tuple(loops[name]), measured.get(name))
-        for name, limit in limits.items()
+        Cost(name, limits.get(name), entries[name], tuple(loops[name]), measured.get(name))
+        for name in [*limits, *sorted(others)]
     ]
 
 
@@ -170,7 +171,9 @@ def table(costs: Sequence[Cost]) -> str:
         loops = " ".join(f"{turn}@{line}" for line, turn in cost.loops) or "-"
         one = cost.measured
         used = ("-",) * 5 if one is None else (*one.steps, one.cells, one.kept_bytes)
-        rows.append((cost.function, cost.limit, cost.entry, loops, one.runs if one else 0, *used))
+        runs = "-" if cost.limit is None and one is None else one.runs if one else 0
+        limit = "-" if cost.limit is None else cost.limit
+        rows.append((cost.function, limit, cost.entry, loops, runs, *used))
     cells = [[str(value) for value in row] for row in rows]
     widths = [max(len(row[index]) for row in cells) for index in range(len(COLUMNS))]
     return "\n".join(

@@ -28,7 +28,7 @@ def _manifest_findings(folder: ContractFolder) -> list[Finding]:
     path = folder.path / MANIFEST
     found: list[Finding] = []
     for cost in costs_of(folder.package, {}):
-        if cost.entry > cost.limit:
+        if cost.limit is not None and cost.entry > cost.limit:
             line = _line(path, cost.function)
             rule = f"{cost.function} may take {cost.limit} steps and pays {cost.entry} on entry"
             found.append((path, line, rule))

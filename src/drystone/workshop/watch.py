@@ -134,7 +134,7 @@ class WatchedProgram:
         try:
             done = self._program.call(function, ctx=ctx, args=args, limit=limit, host=seen)
         except Refused as error:
-            trace = seen.inner or read_trace(error)
+            trace = _joined(read_trace(error), seen.inner)
             self._note(use._replace(error=error, trace=trace, writes=tuple(seen.writes)))
             raise
         used = use._replace(steps=done.steps, cells=done.cells, kept_bytes=seen.kept_bytes)
@@ -178,6 +178,13 @@ class _SeenHost:
         except Refused as error:
             self.inner = read_trace(error)
             raise
+
+
+def _joined(outer: Trace | None, inner: Trace | None) -> Trace | None:
+    """Return one trace of a contract and of the one that it called when it stopped."""
+    if outer is None or inner is None:
+        return outer or inner
+    return Trace((*outer.frames, *inner.frames), inner.message)
 
 
 def _value(text: str | None) -> Any:

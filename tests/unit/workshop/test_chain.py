@@ -12,6 +12,7 @@ from drystone.workshop.chain import Chain, Clock
 from drystone.workshop.ground import LedgerRefused
 
 METER = Path(__file__).parent / "meter"
+OUTER = 'name = "outer"\nversion = 1\n[calls.go]\nroles = ["governor"]\n'
 NewDevice = Callable[..., Device]
 
 
@@ -208,6 +209,27 @@ class TestFailuresRead:
         assert "contract.star:7, in on_reading" in str(caught.value)
         assert "number" in str(caught.value)
         assert "no state was changed" in str(caught.value)
+
+    def test_call_of_another_contract_is_told_through_both(
+        self, metered: Chain, tmp_path: Path
+    ) -> None:
+        (tmp_path / "contract.toml").write_text(OUTER)
+        (tmp_path / "contract.star").write_text(
+            'def go(ctx):\n    call("meter", "set_limit", {"value": 1})\n'
+            '    return call("meter", "set_limit", {"value": "x"})\n'
+        )
+        metered.deploy(tmp_path)
+        told = self.told(metered, "outer.go")
+        assert told.startswith("arguments-malformed\n")
+        assert f"{tmp_path}/contract.star:3, in go" in told
+        source = (METER / "contract.star").read_text()
+        broken = source.replace('emit("limit"', 'emit(value + "x"')
+        metered.deploy(METER, version=2, source=broken)
+        told = self.told(metered, "outer.go")
+        assert f"{tmp_path}/contract.star:2, in go" in told
+        assert f"{METER}/contract.star:21, in set_limit" in told
+        assert told.index("in go") < told.index("in set_limit")
+        assert "`+` not supported for types `int` and `string`" in told
 
     @pytest.mark.parametrize(
         ("what", "args", "sentence"),

@@ -27,6 +27,9 @@ def on_reading(ctx, old, record):
     return ({"total": total, "all": [m["value"] for m in record]}, [])
 
 def pay(ctx, to):
+    note(to)
+
+def note(to):
     put(to, 1)
 """
 
@@ -60,19 +63,21 @@ class TestMeasure:
         assert from_json(as_json(found)) == found
 
     def test_text_gives_entry_and_loops(self, package: Package) -> None:
-        reading, pay = costs_of(package, {})
+        reading, pay, note = costs_of(package, {})
         assert (reading.function, reading.limit) == ("on_reading", 900)
         assert [line for line, _ in reading.loops] == [4, 6]
         assert all(turn > 0 for _, turn in reading.loops)
         assert (pay.function, pay.limit, pay.loops) == ("pay", 800, ())
         assert 0 < pay.entry < reading.entry
+        assert (note.function, note.limit) == ("note", None)
 
     def test_table_has_a_line_a_function(self, package: Package) -> None:
         measured = {"pay": Measured(3, (10, 20, 30), 4, 5)}
-        head, reading, pay = table(costs_of(package, measured)).splitlines()
+        head, reading, pay, note = table(costs_of(package, measured)).splitlines()
         assert head.split()[:3] == ["function", "limit", "entry"]
         assert reading.split()[-6:] == ["0", "-", "-", "-", "-", "-"]
         assert pay.split()[-6:] == ["3", "10", "20", "30", "4", "5"]
+        assert note.split() == ["note", "-", "7", "-", "-", "-", "-", "-", "-", "-"]
 
 
 class TestCompare:
