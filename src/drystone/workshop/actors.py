@@ -11,7 +11,7 @@ from drystone.sim.world import Actor, Author
 MeasuredUnit: TypeAlias = "str | None"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Organisation:
     """An organisation on the ledger; whatever takes an actor takes it too and means its operator."""
 
@@ -19,13 +19,16 @@ class Organisation:
     operator: Actor
     gateways: dict[str, Author] = field(default_factory=dict[str, Author])
 
+    def __repr__(self) -> str:
+        return f"<organisation {self.name}>"
+
     @property
     def iss(self) -> str:
         """Its alias on the ledger, as `ctx["iss"]` shows it."""
         return self.name
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Device:
     """A device: who signs for it, its profile's measurements, the gateway that seals its records.
 
@@ -39,6 +42,9 @@ class Device:
     attested: str | None = None
     epoch: int = 0
     seq: int = 0
+
+    def __repr__(self) -> str:
+        return f"<device {self.path.removeprefix('device/')}>"
 
     @property
     def iss(self) -> str:

@@ -76,6 +76,9 @@ class Chain(Ground):
         self._profiles: dict[str, dict[str, Any]] = {}
         self._devices = 0
 
+    def __repr__(self) -> str:
+        return f"<chain at block {self.world.view.height}>"
+
     # --- who is there ------------------------------------------------------------------------------
 
     def org(self, name: str | Organisation = FIRST) -> Organisation:

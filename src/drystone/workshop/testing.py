@@ -6,6 +6,7 @@ whoever prefers runs `pytest FOLDER` with `-p drystone.workshop.plugin`. May not
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,7 @@ def run_tests(folder: ContractFolder, *, more: Sequence[str] = (), show: bool) -
                 *("-q", "-p", "drystone.workshop.plugin", "-p", "no:cacheprovider"),
                 *("--contract-costs", str(file), *more),
             ],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=None if show else subprocess.PIPE,
             stderr=None if show else subprocess.STDOUT,

@@ -119,6 +119,12 @@ def test_texts_stay_as_they_are() -> None:
     assert layout("x", source) == source
 
 
+@pytest.mark.parametrize("path", bundled_folders(), ids=lambda path: path.name)
+def test_every_bundled_contract_is_laid_out(path: Path) -> None:
+    source = (path / "contract.star").read_text()
+    assert layout("contract.star", source) == source, "drystone contract fmt"
+
+
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32), which=st.integers(0, len(SOURCES) - 1))
 def test_meaning_never_changes(seed: int, which: int) -> None:

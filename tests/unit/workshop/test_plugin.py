@@ -62,6 +62,7 @@ def test_refused_call_shows_code_line_and_dropped_state(folder: Path) -> None:
         "reading 3 of ewz/m-1: accepted",
     ):
         assert words in done.output
+    assert "org = <organisation ewz>" in done.output
     assert "ground.py" not in done.output, "the author sees the test and the contract only"
 
 
