@@ -85,3 +85,37 @@ def real(
 
     if not show_real(data, keep=keep):
         raise CheckFailed
+
+
+@command(app)
+def battery(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with recorded cells. Without it: emulated ones.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        int, typer.Option("--seconds", min=1, max=3_600, help="How long emulated modules stream.")
+    ] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another pack.")] = 7,
+    keep: Keep = False,
+) -> None:
+    """A pack of five battery modules: status without a master, a faulty cell found.
+
+    Deploys the contract `battery`, enrols five modules, enters their owner by commitments, streams
+    signed readings and asset changes, shows the pack as the ledger keeps it, finds the cell with
+    an injected short (recorded cells must raise no alarm), follows BatteryEvent over SSE, and
+    verifies a receipt offline. Ends with 0 only if all of it held.
+
+    Examples:
+      drystone demo battery
+      drystone demo battery --data recordings
+    """
+    from drystone.cli.demo_battery import show_battery
+
+    if not show_battery(data, seconds=seconds, seed=seed, keep=keep):
+        raise CheckFailed

@@ -25,6 +25,8 @@ GROUP: Final = ("B0005", "B0006", "B0007")
 RATED_AH: Final = Decimal(2)
 REST_S: Final = 3_600
 """Between two recorded cycles; the recording does not say how long the cells rested."""
+AGES: Final = (1, 4, 7, 10, 13)
+"""Cycles that stand for five modules of different age in a pack."""
 SALT_BYTES: Final = 16
 UNITS: Final = {"voltage": "V", "current": "A", "temperature": "Cel", "soc": "/"}
 
@@ -48,14 +50,18 @@ def emulated(
         yield Sample(Decimal(shown.second), *shown[1:])
 
 
-def recorded(file: Path, *, cells: Sequence[str] = GROUP) -> Iterator[Sample]:
-    """Yield what recorded cells, in series, would have shown as one module, cycle after cycle.
+def recorded(
+    file: Path, *, cells: Sequence[str] = GROUP, cycle: int | None = None
+) -> Iterator[Sample]:
+    """Yield what recorded cells, in series, would have shown as one module: one cycle, or one after the other.
 
     The cells share one clock and one load. Voltage is their sum, current their median, temperature their highest; the
     charge is counted from the current and the rated capacity. Raises KeyError when a column or a cell is missing.
     """
     start = Decimal(0)
-    for rows in _cycles(file, cells):
+    for number, rows in _cycles(file, cells):
+        if cycle not in {None, number}:
+            continue
         used = last = Decimal(0)
         for moment in rows:
             time = Decimal(moment[0]["time_s"])
@@ -75,15 +81,17 @@ def recorded(file: Path, *, cells: Sequence[str] = GROUP) -> Iterator[Sample]:
         start += last + REST_S
 
 
-def _cycles(file: Path, cells: Sequence[str]) -> Iterator[list[tuple[dict[str, str], ...]]]:
-    """Yield the rows of each cycle, those of one moment together."""
+def _cycles(
+    file: Path, cells: Sequence[str]
+) -> Iterator[tuple[int, list[tuple[dict[str, str], ...]]]]:
+    """Yield each cycle's number and its rows, those of one moment together."""
     found: dict[int, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
     with file.open(newline="") as table:
         for row in csv.DictReader(table):
             if row["cell_id"] in cells:
                 found[int(row["cycle_idx"])][row["cell_id"]].append(row)
     for cycle in sorted(found):
-        yield list(zip(*(found[cycle][name] for name in cells), strict=True))
+        yield cycle, list(zip(*(found[cycle][name] for name in cells), strict=True))
 
 
 def told(sample: Sample) -> dict[str, Decimal]:

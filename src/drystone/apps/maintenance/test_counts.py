@@ -349,7 +349,7 @@ class TestStreams:
     def test_emulated_machine_asks_at_the_second_that_counting_apart_gives(
         self, chain: Chain, machine: Device
     ) -> None:
-        pump, seen = Pump(seed=7, number=1, wears_after_s=0), 0
+        pump, seen, before = Pump(seed=7, number=1, wears_after_s=0), 0, 0
         while not told(chain):
             samples = scenario.emulated(pump, seconds=scenario.SECONDS_A_RECORD)
             before = seen

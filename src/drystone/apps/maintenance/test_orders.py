@@ -77,7 +77,7 @@ def paying(chain: Chain, tmp_path: Path, org: Organisation, machine: Device) -> 
 
 
 def declared(**other: Any) -> dict[str, Any]:
-    row = {"machine": MACHINE, "unit": UNIT, "provider": PROVIDER, "equipment": {}}
+    row: dict[str, Any] = {"machine": MACHINE, "unit": UNIT, "provider": PROVIDER, "equipment": {}}
     return row | other
 
 
