@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench import handler
+from bench.memory import Memory, measure
 from bench.street import ENROL_AT_ONCE, ORGANISATION, PROFILE, Street
 from drystone.client import Client, find_endpoint
 from drystone.formats import cose
@@ -17,25 +19,33 @@ from drystone.home import init_home
 from drystone.keyfolder import read_key_file
 from drystone.records.record import write_call, write_record
 
+OPERATOR = "operator"
+
 
 class BenchNode:
-    """A supervised node; use as a context manager."""
+    """A supervised node in a new home below `folder`; use as a context manager."""
 
-    def __init__(self, **settings: str) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="drystone-bench-")
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="node-", dir=folder)
         self.home = Path(self.folder.name) / "home"
+        self.log = Path(self.folder.name) / "log"
         init_home(self.home, org=ORGANISATION, node_name="gw-1", origin="bench.example/log")
         self.environment = {**os.environ, "DRYSTONE__HTTP__PORT": "0", **settings}
         self.calls = 0
+        self.call_bytes = 0
+        """Bytes of the operator's calls on the wire."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "drystone.supervisor", str(self.home)], env=self.environment
-        )
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "drystone.supervisor", str(self.home)],
+                env=self.environment, stderr=log, stdout=log,
+            )  # fmt: skip
         while not self.endpoints_path.exists():
             time.sleep(0.02)
-            assert self.process.poll() is None, "the node did not start"
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the node did not start:\n{self.log.read_text()}")
         return self
 
     def __exit__(
@@ -45,13 +55,16 @@ class BenchNode:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        if error is not None:
+            sys.stderr.write(self.log.read_text()[-4_000:])
         self.folder.cleanup()
 
     def stop(self) -> None:
         """Stop it as an operator would."""
         assert self.process is not None
-        self.process.terminate()
-        self.process.wait(30)
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(60)
 
     @property
     def endpoints_path(self) -> Path:
@@ -73,46 +86,52 @@ class BenchNode:
         """A client of it."""
         return Client(find_endpoint(self.home))
 
-    def call(self, client: Client, function: str, args: dict[str, Any], ledger: bytes) -> None:
-        """A registry call of the operator, awaited."""
+    def call(
+        self,
+        client: Client,
+        function: str,
+        args: dict[str, Any],
+        *,
+        ledger: bytes,
+        contract: str = "registry",
+    ) -> None:
+        """A call of the operator, awaited."""
         operator = read_key_file(self.home / "keys" / "operator.key")
         payload = write_call(
-            ledger=ledger, contract="registry", function=function, args=args, limit=0
+            ledger=ledger, contract=contract, function=function, args=args, limit=0
         )
         record = write_record(
-            secret=operator.secret, iss=ORGANISATION, sub="operator", epoch=0, seq=self.calls,
+            secret=operator.secret, iss=ORGANISATION, sub=OPERATOR, epoch=0, seq=self.calls,
             payload=payload, content_type=cose.CBOR,
         )  # fmt: skip
         self.calls += 1
+        self.call_bytes += len(record)
         answer = client.deliver([record], wait="committed")[0]
         assert answer.outcome == "accepted", answer
 
-    def enrol(self, street: Street, *, measurements: int = 1) -> None:
-        """Register the profile and every meter of a street."""
-        names = ["e", *(f"e{index}" for index in range(1, measurements))]
+    def enrol(self, street: Street, *, contract: bool = False) -> None:
+        """Register the profile and every meter of a street; with `contract` its readings run under `handler`."""
         with self.client() as client:
             ledger = bytes.fromhex(client.get("/v1/ledger")["ledger"])
-            listed = [{"name": name, "unit": "Wh"} for name in names]
-            profile = {"name": PROFILE, "measurements": listed}
-            profile["register"] = {"name": "e", "exponent": 0}  # type: ignore[assignment]
-            self.call(client, "profile", profile, ledger)
+            profile: dict[str, Any] = {
+                "name": PROFILE,
+                "measurements": [{"name": "e", "unit": "Wh"}],
+                "register": {"name": "e", "exponent": 0},
+            }
+            if contract:
+                self._deploy(client, ledger)
+                profile["rule"] = handler.MANIFEST["name"]
+            self.call(client, "profile", profile, ledger=ledger)
             for first in range(0, street.count, ENROL_AT_ONCE):
                 members = street.members(first, ledger)
-                self.call(client, "enrol", {"members": members}, ledger)
+                self.call(client, "enrol", {"members": members}, ledger=ledger)
 
-    def memory(self) -> dict[str, int]:
-        """Bytes per kind of process: proportional set size, so that what is shared counts once."""
-        found: dict[str, int] = {}
-        for name, pids in self.endpoints["pids"].items():
-            total = 0
-            for pid in pids:
-                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                total += next(
-                    int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")
-                )
-            found[name] = total * 1024
-        return found
+    def _deploy(self, client: Client, ledger: bytes) -> None:
+        package = {"manifest": handler.MANIFEST, "source": handler.SOURCE}
+        which = {name: handler.MANIFEST[name] for name in ("name", "version")}
+        self.call(client, "submit", package, ledger=ledger, contract="contracts")
+        self.call(client, "deploy", which, ledger=ledger, contract="contracts")
 
-    def disk_bytes(self) -> int:
-        """Bytes of both databases."""
-        return sum(path.stat().st_size for path in self.home.glob("*.db*"))
+    def memory(self) -> Memory:
+        """What its processes have in memory now."""
+        return measure(self.endpoints["pids"])

@@ -1,13 +1,14 @@
 """A street of meters for load: keys, enrolment calls, and signed readings, made fast and in parallel.
 
-Readings are the worked record of formats.md (136 bytes: name, watt-hours, time). They are put together by hand because
-the bench needs hundreds of thousands of them; the first of each street is checked with the strict reader.
+Readings are the worked record of formats.md (136 bytes: name, watt-hours, time), or a load curve of many minutes. They
+are put together by hand because the bench needs a million of them; the first of each meter goes by the strict reader.
 """
 
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nacl.bindings import crypto_sign
 
@@ -28,56 +29,77 @@ class Street:
 
     count: int
 
-    def name(self, number: int) -> str:
-        """Id of a meter."""
-        return f"m-{number:06}"
-
-    def secret(self, number: int) -> SecretKey:
-        """Key of a meter."""
-        return SecretKey.generate(
-            cose.ALG_EDDSA, hashlib.sha256(f"bench meter {number}".encode()).digest()
-        )
-
     def members(self, first: int, ledger: bytes) -> list[dict[str, object]]:
         """Arguments of one `registry.enrol` call for the meters from `first` on."""
         members: list[dict[str, object]] = []
         for number in range(first, min(first + ENROL_AT_ONCE, self.count)):
-            name = self.name(number)
+            name = name_of(number)
             proof = enrolment_proof(
-                secret=self.secret(number), iss=ORGANISATION, sub=name, ledger=ledger
+                secret=secret_of(number), iss=ORGANISATION, sub=name, ledger=ledger
             )
             members.append({"sub": name, "proof": proof.hex(), "profile": PROFILE})
         return members
 
 
-def _pack(value: int, time_s: int, measurements: int) -> bytes:
-    first = {-1: 26, 0: "e", 1: "Wh", 2: value, 6: time_s}
-    more = [{0: f"e{index}", 1: "Wh", 2: value + index} for index in range(1, measurements)]
-    return cbor.encode([first, *more])
+def name_of(number: int) -> str:
+    """Id of a meter."""
+    return f"m-{number:06}"
+
+
+@lru_cache(maxsize=4_096)
+def secret_of(number: int) -> SecretKey:
+    """Key of a meter."""
+    entropy = hashlib.sha256(f"bench meter {number}".encode()).digest()
+    return SecretKey.generate(cose.ALG_EDDSA, entropy)
+
+
+def pack(seq: int, measurements: int) -> bytes:
+    """One reading of the register, or a load curve: one value a minute, spelt as small as SenML allows."""
+    value = 48_211_337 + 61 * measurements * seq
+    time_s = TIME_S + 900 * seq
+    if measurements == 1:
+        return cbor.encode([{-1: 26, 0: "e", 1: "Wh", 2: value, 6: time_s}])
+    first = {-1: 26, -2: "e", -3: TIME_S + 60 * measurements * seq, -4: "Wh", -5: value, 2: 0}
+    return cbor.encode([first, *({2: 61 * n, 6: 60 * n} for n in range(1, measurements))])
+
+
+@lru_cache(maxsize=4_096)
+def header_start(number: int) -> bytes:
+    """The protected header of a meter's records up to the sequence number."""
+    return (
+        b"\xa5\x01\x27\x03\x18\x70\x04\x44" + secret_of(number).public.kid() + b"\x0f"
+        + cbor.encode({1: ORGANISATION, 2: name_of(number)}) + b"\x3a\x00\x01\x11\x70\x82\x00"
+    )  # fmt: skip
+
+
+def join(protected: bytes, payload: bytes, signature: bytes) -> bytes:
+    """A record out of its parts."""
+    return (
+        b"\xd2\x84" + cbor.head(2, len(protected)) + protected + b"\xa0"
+        + cbor.head(2, len(payload)) + payload + b"\x58\x40" + signature
+    )  # fmt: skip
+
+
+def unsigned(number: int, seq: int) -> bytes:
+    """A reading with zeros for a signature, for whoever is told that it was verified."""
+    return join(header_start(number) + cbor.head(0, seq), pack(seq, 1), bytes(64))
 
 
 def _stream(
     number: int, first_seq: int, count: int, measurements: int
 ) -> tuple[list[bytes], list[bytes], bytes]:
     """Records `first_seq` on of one meter, what PyNaCl verifies of each, and the public key."""
-    street = Street(number + 1)
-    key = street.secret(number)
-    seed = key.to_bytes()
-    public = key.public.raw
-    start = b"\xa5\x01\x27\x03\x18\x70\x04\x44" + key.public.kid() + b"\x0f" + cbor.encode(
-        {1: ORGANISATION, 2: street.name(number)}
-    ) + b"\x3a\x00\x01\x11\x70\x82\x00"  # fmt: skip
+    key = secret_of(number)
+    seed, public = key.to_bytes(), key.public.raw
+    start = header_start(number)
     records: list[bytes] = []
     signed: list[bytes] = []
     for seq in range(first_seq, first_seq + count):
         protected = start + cbor.head(0, seq)
-        payload = _pack(48_211_337 + seq, TIME_S + 900 * seq, measurements)
+        payload = pack(seq, measurements)
         opened = crypto_sign(sig_structure(protected, payload), seed + public)
         signed.append(opened)
-        records.append(
-            b"\xd2\x84" + cbor.head(2, len(protected)) + protected + b"\xa0"
-            + cbor.head(2, len(payload)) + payload + b"\x58\x40" + opened[:64]
-        )  # fmt: skip
+        records.append(join(protected, payload, opened[:64]))
     if first_seq == 0:
         check_form(records[0])
     return records, signed, public
@@ -95,6 +117,11 @@ class Load:
     records: Sequence[bytes]
     signed: Sequence[tuple[bytes, bytes]]
     """Per record signature and message as `crypto_sign_open` takes them, and the public key."""
+
+    @property
+    def size(self) -> int:
+        """Their bytes on the wire, without HTTP."""
+        return sum(map(len, self.records))
 
 
 def make_load(
