@@ -1,0 +1,1 @@
+"""A token: minted by its owner, transferred by those who hold it (S3, table 2)."""
