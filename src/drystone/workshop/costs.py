@@ -28,7 +28,7 @@ class Measured(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """One function: its limit (None: only others of the contract call it), entry cost, loops as (line, cost of a turn)."""
+    """One function: its limit (None: only its own contract calls it), entry cost, loops as (line, cost of a turn)."""
 
     function: str
     limit: int | None
