@@ -119,3 +119,35 @@ def battery(
 
     if not show_battery(data, seconds=seconds, seed=seed, keep=keep):
         raise CheckFailed
+
+
+@command(app)
+def maintenance(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with a recorded pump. Without it: emulated ones.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another plant.")] = 7,
+    keep: Keep = False,
+) -> None:
+    """Machines that ask for their own service, and two firms that deal with it.
+
+    Deploys the contract `maintenance`, admits the maintenance firm as a second organisation,
+    streams signed readings, counts exceedances: 1,000 ask for nothing, the next one requests
+    service or orders a part. The part is ordered, both orders accepted, completed and rated; every
+    count is compared with one made apart; a receipt is verified offline. Ends with 0 only if all of
+    it held.
+
+    Examples:
+      drystone demo maintenance
+      drystone demo maintenance --data recordings
+    """
+    from drystone.cli.demo_maintenance import show_maintenance
+
+    if not show_maintenance(data, seed=seed, keep=keep):
+        raise CheckFailed

@@ -7,7 +7,6 @@ import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,17 @@ from rich.live import Live
 
 from drystone.apps.battery import scenario
 from drystone.apps.battery.scenario import Sample
-from drystone.cli.demo_contract import Device, Follower, Pace, decide, enrol, kept, set_up
+from drystone.cli.demo_contract import (
+    Device,
+    Follower,
+    Pace,
+    decide,
+    enrol,
+    kept,
+    set_up,
+    summary,
+    units,
+)
 from drystone.cli.demo_proofs import show_proofs
 from drystone.cli.demo_stage import Stage
 from drystone.client import Client, find_endpoint
@@ -125,7 +134,7 @@ def _show(stage: Stage, samples: Samples) -> bool:
             _check_cells(stage, follower, samples)
             _check_events(stage, follower, sent)
         show_proofs(stage, organisation=ORGANISATION, device=SHORT_MODULE)
-        _summary(stage, node, seconds=time.monotonic() - began)
+        summary(stage, node, seconds=time.monotonic() - began)
     return stage.all_held
 
 
@@ -271,11 +280,6 @@ def _row_cells(row: dict[str, Any], height: int) -> list[str]:
     ]
 
 
-def units(millionths: int | None) -> str:
-    """Write millionths of a unit with three decimals."""
-    return "-" if millionths is None else f"{Decimal(millionths).scaleb(-6):.3f}"
-
-
 def _check_status(stage: Stage, node: Client, samples: Samples) -> None:
     rows = _rows(node)
     stage.note(
@@ -329,16 +333,3 @@ def _check_events(stage: Stage, follower: Follower, sent: Sequence[dict[str, Any
 def _event_text(event: dict[str, Any]) -> str:
     old, new = event["oldValue"], event["newValue"]
     return f"{event['battery']}: soc {units(old['soc'])} to {units(new['soc'])}, value {new['valuenumbr']}"
-
-
-def _summary(stage: Stage, node: Client, *, seconds: float) -> None:
-    failed = sum(not held for _, held in stage.held)
-    head = node.get("/v1/ledger")["head"]
-    stage.say("")
-    if failed:
-        stage.say(f"[red]{failed} of {len(stage.held)} steps did not hold[/red]")
-        return
-    stage.say(
-        f"[bold]All {len(stage.held)} steps held[/bold] in {seconds:.0f} s:"
-        f" {head['height']:,} blocks, {head['size']:,} log entries."
-    )

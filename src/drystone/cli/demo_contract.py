@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -119,6 +120,25 @@ def kept(node: Client, contract: str, path: str) -> dict[str, Any]:
     """Return what a contract keeps at a path and below, by path."""
     rows = node.rows(f"/v1/contracts/{contract}/state", {"path": path})
     return {row["path"]: json.loads(row["value"]) for row in rows}
+
+
+def units(millionths: int | None) -> str:
+    """Write millionths of a unit with three decimals."""
+    return "-" if millionths is None else f"{Decimal(millionths).scaleb(-6):.3f}"
+
+
+def summary(stage: Stage, node: Client, *, seconds: float) -> None:
+    """Say how many steps held, and how the ledger grew."""
+    failed = sum(not held for _, held in stage.held)
+    head = node.get("/v1/ledger")["head"]
+    stage.say("")
+    if failed:
+        stage.say(f"[red]{failed} of {len(stage.held)} steps did not hold[/red]")
+        return
+    stage.say(
+        f"[bold]All {len(stage.held)} steps held[/bold] in {seconds:.0f} s:"
+        f" {head['height']:,} blocks, {head['size']:,} log entries."
+    )
 
 
 class Follower:
