@@ -1,7 +1,7 @@
 """The token's own data for demos and tests: the calls that begin it, and seeded transfers among members.
 
-Lives here: pure values; the same arguments give the same calls. May not: sign or send anything. `expected` works out the
-balances without the contract, so that a demo can hold the ledger against it.
+Lives here: pure values; the same arguments give the same calls. May not: sign or send anything. `expected` works out
+the balances without the contract, so that a demo can hold the ledger against it.
 """
 
 import random
