@@ -38,10 +38,10 @@ def street(
 ) -> None:
     """See it work: a street of meters, live.
 
-    Starts a node in a temporary folder, enrols a street of emulated meters, streams their signed
-    readings, takes one reading's receipt and verifies it in a process without network, verifies a
-    completeness proof, flips one byte in a copy of the database and lets fsck name it. Ends with 0
-    only if all of it held.
+    Starts a node in a temporary folder, deploys the contract `metering`, enrols a street of
+    emulated meters, streams their signed readings, bills every household, takes one reading's
+    receipt and verifies it in a process without network, verifies a completeness proof, flips one
+    bit in a copy of the database and lets fsck name it. Ends with 0 only if all of it held.
 
     Examples:
       drystone demo
@@ -75,8 +75,8 @@ def real(
     """Put a recorded week of 537 Swiss homes on a ledger: every reading accounted for.
 
     One signed record per home and day goes in over HTTP: 3,759 records, 360,864 readings, digit
-    for digit as they were recorded, odd ones included. Prints counts by outcome, the log's size,
-    readings per second, and verifies one home's completeness proof offline.
+    for digit as they were recorded, odd ones included. Bills every home by the hour, prints counts by
+    outcome, the log's size, readings per second, and verifies one home's completeness proof offline.
 
     Example:
       drystone demo real --data recordings
@@ -139,7 +139,7 @@ def maintenance(
 
     Deploys the contract `maintenance`, admits the maintenance firm as a second organisation,
     streams signed readings, counts exceedances: 1,000 ask for nothing, the next one requests
-    service or orders a part. The part is ordered, both orders accepted, completed and rated; every
+    service or orders a part. The part is paid with tokens, both orders accepted, completed and rated; every
     count is compared with one made apart; a receipt is verified offline. Ends with 0 only if all of
     it held.
 

@@ -11,6 +11,9 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 
+from drystone.apps.metering import scenario
+from drystone.cli.demo_bill import CONTRACT, prepare, show_bill
+from drystone.cli.demo_contract import set_up
 from drystone.cli.demo_proofs import show_damage, show_proofs
 from drystone.cli.demo_stage import Stage
 from drystone.cli.demo_table import Rate, StreetTable
@@ -19,9 +22,10 @@ from drystone.errors import DrystoneError, NodeAbsent
 from drystone.gateway.answer import ALREADY, Answer
 from drystone.keyfolder import KeyFolder
 from drystone.sim import meters as emulation
-from drystone.sim.street import MEASUREMENTS, PROFILE, Sent, Street
+from drystone.sim.street import Sent, Street
 
 ORGANISATION: Final = "street"
+PROFILE: Final = "electricity"
 STEP_MINUTES: Final = 15
 DAYS_BACK: Final = 14
 TICK_S: Final = 0.1
@@ -45,16 +49,26 @@ def show_street(*, meters: int, seconds: int, seed: int, stay: bool | None, keep
 
 def _show(stage: Stage, *, count: int, seconds: int, seed: int, staying: bool) -> bool:
     began = time.monotonic()
-    if not _set_up(stage):
+    if not set_up(stage, organisation=ORGANISATION, contract=CONTRACT):
         return False
-    url = stage.start_node()
-    stage.note(f"node runs, in processes of its own: {url}", held=True)
+    url = find_endpoint(stage.home).url
     street = _enrol(stage, count=count, seed=seed)
     if street is None:
+        return False
+    installed = scenario.installations(seed=seed, count=count)
+    if not prepare(stage, organisation=ORGANISATION, installed=installed):
         return False
     with Client(find_endpoint(stage.home)) as node:
         table = _stream(stage, node, street, seconds=seconds)
         _finish(stage, node, street, table)
+        households = [one.household for one in installed]
+        show_bill(
+            stage,
+            node,
+            organisation=ORGANISATION,
+            households=households,
+            chosen=households[min(6, count - 1)],
+        )
         device = street.meters[min(6, count - 1)].device
         show_proofs(stage, organisation=ORGANISATION, device=device)
         show_damage(stage, organisation=ORGANISATION, device=device)
@@ -64,19 +78,10 @@ def _show(stage: Stage, *, count: int, seconds: int, seed: int, staying: bool) -
     return stage.all_held
 
 
-def _set_up(stage: Stage) -> bool:
-    made = stage.run("init", "--org", ORGANISATION, "--node", "gw-1", "--json")
-    if not stage.note("drystone init: a new ledger in a temporary home", held=made.code == 0):
-        stage.say(made.stderr or made.stdout)
-    return made.code == 0
-
-
 def _enrol(stage: Stage, *, count: int, seed: int) -> Street | None:
-    """Register the profile and enrol the street's meters; their keys then lie in the key folder."""
-    measured = [part for name, unit in MEASUREMENTS for part in ("-m", f"{name}={unit}")]
-    added = stage.run("device", "profile", "add", PROFILE, *measured, "--register", "import")
+    """Enrol the street's meters under the contract's profile; their keys then lie in the key folder."""
     devices = [meter.device for meter in emulation.street(seed=seed, count=count)]
-    codes = [added.code]
+    codes: list[int] = []
     for begin in range(0, count, ENROL_AT_ONCE):
         some = devices[begin : begin + ENROL_AT_ONCE]
         done = stage.run("device", "enrol", *some, "--profile", PROFILE)
@@ -84,7 +89,7 @@ def _enrol(stage: Stage, *, count: int, seed: int) -> Street | None:
         if done.code:
             stage.say(done.stderr)
     held = not any(codes)
-    stage.note(f"drystone device enrol: {count} meters, a key each", held=held, detail=added.stderr)
+    stage.note(f"drystone device enrol: {count} meters, a key each", held=held)
     if not held:
         return None
     folder = KeyFolder(stage.home / "devices")
