@@ -1,7 +1,7 @@
 """The architecture of metering, drawn from what a ledger holds: meters, their groups and servers, the contract.
 
-Lives here: text out of values; nothing is drawn that the ledger does not say. May not: ask a node. It is a Mermaid graph,
-which many viewers and editors draw. Source: requirement S2.25, figure 2 of the paper.
+Lives here: text out of values; nothing is drawn that the ledger does not say. May not: ask a node. It is a Mermaid
+graph, which many viewers and editors draw. Source: requirement S2.25, figure 2 of the paper.
 """
 
 from collections.abc import Mapping
