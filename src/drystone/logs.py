@@ -6,6 +6,7 @@ are. The standard library and no logging package, because that one costs a front
 Source: style.md; design.md section 8.6.
 """
 
+import asyncio
 import json
 import logging
 import sys
@@ -64,7 +65,13 @@ def configure(*, form: Literal["auto", "console", "json"], level: str) -> None:
     # Each request would be a line; the metrics count them.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_defect)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _is_defect(record: logging.LogRecord) -> bool:
+    """Whether a server's error is one: a request that was cut off because the node stops is none."""
+    return not record.exc_info or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

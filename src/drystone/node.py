@@ -14,12 +14,12 @@ Source: design.md section 7.
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import importlib.util
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -348,6 +348,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--restarts", type=int, default=0)
     options = parser.parse_args(arguments)
     logs.configure(form="auto", level="info")
+    # `kill -USR1` makes a node that hangs say where.
+    faulthandler.register(signal.SIGUSR1)
     if not __debug__:
         log.error("a node does not run under -O: its assertions are what stops it in time")
         return EXIT_REFUSED
@@ -380,4 +382,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    logging.shutdown()
+    # Everything of ours is closed; a thread of somebody else's pool must not keep the process.
+    os._exit(ended)

@@ -93,8 +93,9 @@ class Children:
         """Close what is open of their channels and wait for their end; kill those that do not."""
         deadline = time.monotonic() + END_S_MAX
         for child in self._children:
+            # Not only closed: a loop that failed may still hold the descriptor.
             with contextlib.suppress(OSError):
-                child.end.close()
+                child.end.shutdown(socket.SHUT_RDWR)
         for child in self._children:
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))

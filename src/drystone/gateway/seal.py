@@ -201,15 +201,20 @@ class Sealer:
         Raises:
             Broken and its kin: the database failed in a way that a later try does not mend.
         """
-        while True:
-            await self._rest()
-            fresh, self._fresh = self._fresh, []
-            if self._is_time(fresh):
-                await self._seal(fresh)
-            elif fresh:
-                await self._save(fresh)
-            if self._stopping and not self._fresh:
-                return
+        fresh: list[Batch] = []
+        try:
+            while True:
+                await self._rest()
+                fresh, self._fresh = self._fresh, []
+                if self._is_time(fresh):
+                    await self._seal(fresh)
+                elif fresh:
+                    await self._save(fresh)
+                if self._stopping and not self._fresh:
+                    return
+        finally:
+            # Whoever still waits for the disk is told to come again; nothing of this was acknowledged.
+            self._drop([batch for batch in (*fresh, *self._fresh) if not batch.durable.done()])
 
     def stop(self) -> None:
         """Store what arrived, seal nothing more, and end."""
@@ -277,7 +282,8 @@ class Sealer:
             batch.row = None
             _resolve(batch.durable)
             batch.sealed.set_result(where)
-        self._stored = deque(batch for batch in rest if batch.row is not None)
+        # Others may have been adopted meanwhile: only what was sealed leaves.
+        self._stored = deque(batch for batch in self._stored if batch.where is None)
         self._sealed[stored.id] = _Waiting(stored.number, chosen)
         self._engine.submit(vertex, stored.id)
         unsaved = [batch for batch in rest if batch.row is None]
@@ -314,8 +320,9 @@ class Sealer:
         items = [item for batch in draft.batches for item in batch.items()]
         return OrderedVertex(decode_header(header_raw), self._author_key, items), stored
 
-    def _drop(self, fresh: list[Batch], error: Unavailable) -> None:
+    def _drop(self, fresh: list[Batch], error: Unavailable | None = None) -> None:
         """Give up batches that were not stored; they were never acknowledged."""
+        error = error or Unavailable("the node starts again")
         self._positions.release(fresh)
         for batch in fresh:
             batch.fail(error)

@@ -11,18 +11,19 @@ Place in a record's life: between transport and intake. Source: design.md sectio
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from drystone import limits
 from drystone.channel import AsyncChannel
-from drystone.errors import ChannelClosed, InvariantBroken, Overloaded
+from drystone.errors import ChannelClosed, InvariantBroken, Overloaded, Unavailable
 from drystone.verifier import CHECK, KEYS, Checked, Checker, KeyName
 
 FindKey: TypeAlias = Callable[[KeyName], bytes | str]
 """Gives a key's COSE_Key bytes from the (stale) state, or the code that says why there is none."""
 
-RETRY_AFTER_MS_MIN = 100
-BYTES_PER_MS = 1_500
+RETRY_AFTER_MS_MIN: Final = 100
+RESTART_MS: Final = 1_000
+BYTES_PER_MS: Final = 1_500
 """What one verifier checks in a millisecond, roughly: for `retry_after_ms` only."""
 
 
@@ -101,6 +102,8 @@ class Verifiers:
         try:
             await worker.channel.send((CHECK, number, sequence))
             return await answer
+        except ChannelClosed:
+            raise _gone() from None
         finally:
             worker.answers.pop(number, None)
             worker.size -= size
@@ -112,9 +115,15 @@ class Verifiers:
         Raises:
             ChannelClosed: a verifier closed its channel or died.
         """
-        async with asyncio.TaskGroup() as group:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers:
+                    group.create_task(self._read(worker))
+        finally:
             for worker in self._workers:
-                group.create_task(self._read(worker))
+                for answer in worker.answers.values():
+                    if not answer.done():
+                        answer.set_exception(_gone())
 
     async def close(self) -> None:
         """Close the channels: the verifiers end."""
@@ -134,6 +143,11 @@ class Verifiers:
                     answer.set_result(frame[2])
             else:
                 raise InvariantBroken(f"a verifier says {frame[0]!r}")
+
+
+def _gone() -> Unavailable:
+    """What a request is told whose verifier died: nothing of it was taken, the node starts again."""
+    return Unavailable("the node starts again", retry_after_ms=RESTART_MS)
 
 
 class InProcess:

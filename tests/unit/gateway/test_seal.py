@@ -9,6 +9,8 @@ from gateway_world import NODE, World, reading, submit
 from drystone import limits
 from drystone.errors import DiskFull
 from drystone.gateway import seal
+from drystone.gateway.batch import Batch
+from drystone.records.record import check_form
 from drystone.records.vertex import check_body, check_vertex_signature, decode_header
 
 Test = Callable[[World], Awaitable[None]]
@@ -151,5 +153,24 @@ def test_stopping_stores_what_arrived_and_seals_nothing_more() -> None:
         world.sealer.stop()
         assert await sending == ["stored"]
         assert len(world.store.rows) == 1
+
+    in_world(run)
+
+
+def test_a_batch_adopted_while_another_is_being_sealed_is_sealed_too() -> None:
+    async def run(world: World) -> None:
+        async with world.turn:  # Nothing is written while the test holds the turn.
+            sending = asyncio.create_task(submit(world, reading(0), "sealed"))
+            while not world.positions.records:  # noqa: ASYNC110 - a few turns of the loop
+                await asyncio.sleep(0)
+            left = Batch(born_ms=0)
+            left.add(check_form(reading(5)), None)
+            left.row = world.store.add_intake([left.sequence()])[0]
+            await asyncio.sleep(0)
+            world.positions.enter(left)
+            world.sealer.adopt(left)
+        await sending
+        await left.sealed
+        assert not world.store.rows
 
     in_world(run)
