@@ -17,7 +17,7 @@ def main() -> None:
     """Print the rooms' coverage, exit 1 when one is below the floor."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
-        command = [sys.executable, "-m", "coverage", "json", "-q", "-o", str(report)]
+        command = [sys.executable, "-m", "coverage", "json", "-q", "-i", "-o", str(report)]
         subprocess.run(command, check=True)
         files = json.loads(report.read_text())["files"]
     low: list[str] = []
