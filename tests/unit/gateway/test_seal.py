@@ -170,7 +170,8 @@ def test_a_batch_adopted_while_another_is_being_sealed_is_sealed_too() -> None:
             world.positions.enter(left)
             world.sealer.adopt(left)
         await sending
-        await left.sealed
+        async with asyncio.timeout(5):
+            await left.sealed
         assert not world.store.rows
 
     in_world(run)
