@@ -19,6 +19,8 @@ NEST_MAX: Final = 8
 
 _HELPERS: Final = """
 _INT = 1 << 256
+_SMALL = 1 << 30
+_TINY = -_SMALL
 _CROSSING = 1 << 63
 _SCALAR = {"int": 1, "string": 1, "bool": 1, "NoneType": 1}
 
@@ -36,6 +38,9 @@ def _c(m, n):
         _t(m, n // 16)
 
 def _i(r):
+    # Comparing with a number of 256 bits costs more than most calculations.
+    if r < _SMALL and r > _TINY:
+        return r
     if r >= _INT or r <= -_INT:
         _host_stop("contract-size")
     return r
@@ -62,13 +67,16 @@ def _made(m, a, n):
 
 def _add(m, a, b):
     if type(a) == "int":
-        return _i(a + b)
+        r = a + b
+        return r if r < _SMALL and r > _TINY else _i(r)
     _made(m, a, len(a) + len(b))
     return a + b
 
 def _sub(m, a, b):
-    _ints(a, b)
-    return _i(a - b)
+    if type(a) != "int" or type(b) != "int":
+        _host_stop("contract-failed")
+    r = a - b
+    return r if r < _SMALL and r > _TINY else _i(r)
 
 def _mul(m, a, b):
     if type(a) == "int" and type(b) == "int":
@@ -358,8 +366,9 @@ def _x_join(m, s, parts):
 def _walk_0(m, v):
     t = type(v)
     if t == "int":
-        if v >= _CROSSING or v < -_CROSSING:
-            _host_stop("contract-size")
+        if v >= _SMALL or v <= _TINY:
+            if v >= _CROSSING or v < -_CROSSING:
+                _host_stop("contract-size")
         _c(m, 8)
     elif t == "string":
         _c(m, len(v))
@@ -440,7 +449,10 @@ def _walk_{this}(m, v):
             if type(key) != "string":
                 _host_stop("contract-failed")
             _c(m, len(key))
-            _walk_{below}(m, x)
+            if type(x) == "int" and x < _SMALL and x > _TINY:
+                _c(m, 8)
+            else:
+                _walk_{below}(m, x)
     else:
         _walk_0(m, v)
 """

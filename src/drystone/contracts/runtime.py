@@ -11,7 +11,7 @@ Place in a record's life: inside `apply`. Source: design section 5, ADR 15.
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import starlark
 
@@ -31,13 +31,33 @@ TICKS_MAX: Final = 100_000
 """The interpreter's own count of thousand steps: an alarm far above what any meter allows."""
 
 _ENTRIES: Final = """
-def entry_readings(text, limit, cells):
+def entry_readings(text, limit, cells, reads):
+    shown, items = json.decode(text)
+    gateway, height, time_ms = shown
     out = []
-    for ctx, old, record in json.decode(text):
+    for iss, sub, attested, epoch, seq, placed, register, id, measurements, old in items:
         m = [limit, cells]
+        ctx = {
+            "attested": attested, "epoch": epoch, "gateway": gateway, "height": height, "iss": iss,
+            "placed": placed, "reads": reads, "record": id, "register": register, "seq": seq, "sub": sub,
+            "time_ms": time_ms,
+        }
+        record = [
+            {"exponent": exponent, "name": name, "time_ms": at, "unit": unit, "value": value}
+            for name, unit, value, exponent, at in measurements
+        ]
         result = _reading_result(m, READING(_t(m, COST), ctx, old, record))
-        out.append([result, limit - m[0], cells - m[1]])
-    return json.encode(out)
+        if type(result) == "string":
+            out += ["null", json.encode([result, limit - m[0], cells - m[1]])]
+        else:
+            out += [json.encode(result[0]), json.encode([result[1], limit - m[0], cells - m[1]])]
+    return "\\n".join(out)
+"""
+_READS_ENTRY: Final = """
+load("entries.star", "entry_readings")
+SHOWN = json.decode(TEXT)
+def entry_shown(text, limit, cells):
+    return entry_readings(text, limit, cells, SHOWN)
 """
 _CALL_ENTRY: Final = """
 def entry_call_NAME(text, limit, cells):
@@ -79,12 +99,16 @@ class Host(Protocol):
 
 
 class ReadingDone(NamedTuple):
-    """What a handler decided: the value to keep (None: as it was), its events as (name, data), what it used."""
+    """What a handler decided: the value to keep (None: as it was), its events as (name, data), what it used.
+
+    `text` is JSON of the value.
+    """
 
     value: Any
     events: tuple[tuple[str, Any], ...]
     steps: int
     cells: int
+    text: str
 
 
 class ReadingRefused(NamedTuple):
@@ -102,8 +126,19 @@ class CallDone(NamedTuple):
     cells: int
 
 
-Reading = tuple[dict[str, Any], Any, list[dict[str, Any]]]
-"""Context, the device's own value, the record's measurements."""
+Reading: TypeAlias = str
+"""One reading as it crosses, a JSON list: iss, sub, attested, epoch, seq, placed, register, record (id), measurements
+(each a list: name, unit, value, exponent, time_ms), the device's own value. The context's and measurements' names are
+put to it inside, where a name costs nothing."""
+
+
+class Shown(NamedTuple):
+    """What every reading of a crossing is shown: who sealed it, the block, and JSON of the declared values."""
+
+    gateway: str
+    height: int
+    time_ms: int
+    reads: str
 
 
 class Program:
@@ -116,6 +151,7 @@ class Program:
         self._stopped: Refused | None = None
         self._ticks = 0
         self._module: starlark.FrozenModule = self._compile()
+        self._reads: tuple[str, starlark.FrozenModule] | None = None
 
     def _compile(self) -> starlark.FrozenModule:
         manifest = self.package.manifest
@@ -164,7 +200,21 @@ class Program:
         self._stopped = kinds.get(code, ContractFailed)(f"{self._name} was stopped")
         raise self._stopped
 
-    def _cross(self, entry: str, text: str, limit: int, cells: int) -> Any:
+    def _showing(self, reads: str) -> starlark.FrozenModule:
+        """Return an entry for readings that are shown `reads`: frozen, so none can change what the next one sees."""
+        if self._reads is None or self._reads[0] != reads:
+            module = starlark.Module()
+            module["TEXT"] = reads
+            library = starlark.Globals.extended_by([starlark.LibraryExtension.Json])
+            loader = starlark.FileLoader(lambda _name: self._module)
+            entry = starlark.parse("reads.star", _READS_ENTRY, starlark.Dialect.standard())
+            starlark.eval(module, entry, library, loader)
+            self._reads = (reads, module.freeze())
+        return self._reads[1]
+
+    def _cross(
+        self, module: starlark.FrozenModule, entry: str, text: str, limit: int, cells: int
+    ) -> str:
         """Run one entry; raise what stopped it, as ours."""
         self._stopped = None
         self._ticks = 0
@@ -172,7 +222,7 @@ class Program:
             check_cancelled=self._tick, max_callstack_size=CALL_STACK_MAX
         )
         try:
-            return json.loads(self._module.call_with(options, entry, text, limit, cells).value)
+            return module.call_with(options, entry, text, limit, cells).value
         except starlark.StarlarkError as error:
             if self._stopped is not None:
                 raise self._stopped from error
@@ -182,34 +232,42 @@ class Program:
         self._ticks += 1
         return self._ticks > TICKS_MAX
 
-    def readings(self, items: Sequence[Reading]) -> list[ReadingDone | ReadingRefused]:
+    def readings(
+        self, items: Sequence[Reading], shown: Shown
+    ) -> list[ReadingDone | ReadingRefused]:
         """Run the reading handler over `items`; no two of them may share a value. Outcomes in order."""
         done: list[ReadingDone | ReadingRefused] = []
         for start in range(0, len(items), READINGS_CROSSING_MAX):
             part = items[start : start + READINGS_CROSSING_MAX]
             try:
-                done += self._reading_results(part)
+                done += self._reading_results(part, shown)
             except Refused:
                 # One of them failed, and a crossing fails as a whole: find out which, one by one.
                 for item in part:
                     try:
-                        done += self._reading_results([item])
+                        done += self._reading_results([item], shown)
                     except Refused as error:
                         done.append(ReadingRefused(error, 0))
         return done
 
-    def _reading_results(self, items: Sequence[Reading]) -> list[ReadingDone | ReadingRefused]:
+    def _reading_results(
+        self, items: Sequence[Reading], shown: Shown
+    ) -> list[ReadingDone | ReadingRefused]:
         spec = self.package.manifest.reading
         if spec is None:
             raise ContractFailed(f"{self._name} handles no readings")
-        found = self._cross("entry_readings", json.dumps(items), spec.limit, READING_CELLS_MAX)
+        module = self._showing(shown.reads)
+        text = f"[{json.dumps(shown[:3])},[{','.join(items)}]]"
+        lines = self._cross(module, "entry_shown", text, spec.limit, READING_CELLS_MAX).split("\n")
+        found: list[Any] = json.loads(f"[{','.join(lines)}]")
         out: list[ReadingDone | ReadingRefused] = []
-        for result, steps, cells in found:
-            if isinstance(result, str):
-                out.append(ReadingRefused(ContractRefused.of(self._name, result), steps))
+        for at in range(0, len(found), 2):
+            events, steps, cells = found[at + 1]
+            if isinstance(events, str):
+                out.append(ReadingRefused(ContractRefused.of(self._name, events), steps))
             else:
-                value, events = result
-                out.append(ReadingDone(value, tuple((n, d) for n, d in events), steps, cells))
+                told = tuple([(name, data) for name, data in events])
+                out.append(ReadingDone(found[at], told, steps, cells, lines[at]))
         return out
 
     def call(
@@ -222,12 +280,16 @@ class Program:
         """
         before, self._host = self._host, host
         try:
-            value, steps, cells = self._cross(
-                f"entry_call_{function}", json.dumps([ctx, args]), limit, CALL_CELLS_MAX
+            found = self._cross(
+                self._module,
+                f"entry_call_{function}",
+                json.dumps([ctx, args]),
+                limit,
+                CALL_CELLS_MAX,
             )
         finally:
             self._host = before
-        return CallDone(value, steps, cells)
+        return CallDone(*json.loads(found))
 
 
 @lru_cache(maxsize=CONTRACTS_LOADED_MAX)

@@ -5,7 +5,7 @@ contract's own text, prefixed here with its name, so that it cannot name anythin
 """
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from drystone.contracts.package import ANYONE, CallSpec
 from drystone.contracts.rules import Event
@@ -22,11 +22,11 @@ from drystone.ledger import keyspace
 from drystone.ledger.arguments import Arguments
 from drystone.ledger.calls import Call
 from drystone.ledger.deployment import Deployed, find_program
+from drystone.ledger.values import encode_value, text_of
 from drystone.ledger.view import Lister, Overlay
 from drystone.limits import (
     CONTRACT_CALL_DEPTH_MAX,
     CONTRACT_KEY_LENGTH_MAX,
-    CONTRACT_VALUE_BYTES_MAX,
     CONTRACT_WRITES_MAX,
     EVENTS_PER_OUTCOME_MAX,
 )
@@ -61,7 +61,7 @@ class ContractHost:
     def get(self, key: str) -> str | None:
         """Return the contract's value under `key` as JSON, or None."""
         value = self._transaction.overlay.get(self._key(key))
-        return None if value is None else json.dumps(cbor.decode(value))
+        return None if value is None else text_of(value)
 
     def put(self, key: str, text: str) -> None:
         """Set the contract's value under `key`."""
@@ -108,14 +108,6 @@ class ContractHost:
             limit=limit,
         )
         return json.dumps([done.value, done.steps])
-
-
-def encode_value(value: object) -> bytes:
-    """Return a contract's value as state bytes. Raises ContractSize."""
-    data = cbor.encode(cast("Any", value))
-    if len(data) > CONTRACT_VALUE_BYTES_MAX:
-        raise ContractSize(f"a value of {len(data)} bytes, at most {CONTRACT_VALUE_BYTES_MAX}")
-    return data
 
 
 def run_call(

@@ -7,16 +7,17 @@ gathered ones run. The outcomes are those of running each by itself, in order (t
 Place in a record's life: inside `apply`. Source: design section 5, ADR 15.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from drystone.contracts.runtime import Program, ReadingDone, ReadingRefused
+from drystone.contracts.runtime import Program, ReadingDone, ReadingRefused, Shown
 from drystone.errors import ContractFailed, Refused
-from drystone.formats import cbor
-from drystone.formats.number import split
+from drystone.formats.number import Number
 from drystone.ledger import keyspace
-from drystone.ledger.host import encode_value
 from drystone.ledger.rights import Rights
+from drystone.ledger.values import encode_value, quoted, remember, text_of
 from drystone.ledger.view import Overlay
+from drystone.limits import MEMO_ROWS_MAX
 from drystone.records.payload import Reading
 from drystone.records.record import Record
 from drystone.records.stream import Placement
@@ -48,9 +49,13 @@ class Handled(NamedTuple):
 
 def data_key_of(contract: str, record: Record) -> bytes:
     """Return the state key of the one value that a reading's handler may change."""
-    parts = ("device", record.iss, record.sub)
-    more = () if record.device is None else (record.device,)
-    return keyspace.key(keyspace.CONTRACT_DATA, contract, *parts, *more)
+    return _data_key(contract, record.iss, record.sub, record.device)
+
+
+@lru_cache(maxsize=MEMO_ROWS_MAX)
+def _data_key(contract: str, iss: str, sub: str, device: str | None) -> bytes:
+    more = () if device is None else (device,)
+    return keyspace.key(keyspace.CONTRACT_DATA, contract, "device", iss, sub, *more)
 
 
 def run(
@@ -68,63 +73,63 @@ def run(
     if spec is None:
         error = ContractFailed(f"{name} handles no readings")
         return [Handled(item, None, (), 0, error) for item in items]
-    shared = {
-        "gateway": f"{author[0]}/{author[1]}",
-        "height": height,
-        "time_ms": time_ms,
-        "reads": {
-            path: _decoded(overlay.get(keyspace.contract_data(name, path))) for path in spec.reads
-        },
-    }
-    crossing = [
-        (_context(item, shared), _decoded(overlay.get(item.data_key)), _record(item.record))
-        for item in items
+    reads = [
+        f"{quoted(path)}:{text_of(overlay.get(keyspace.contract_data(name, path)))}"
+        for path in spec.reads
     ]
-    results = program.readings(crossing)
+    shown = Shown(f"{author[0]}/{author[1]}", height, time_ms, "{" + ",".join(reads) + "}")
+    crossing = [_reading(item, text_of(overlay.get(item.data_key))) for item in items]
+    results = program.readings(crossing, shown)
     return [_handled(item, result) for item, result in zip(items, results, strict=True)]
 
 
-def _decoded(value: bytes | None) -> Any:
-    return None if value is None else cbor.decode(value)
-
-
-def _context(item: Gathered, shared: dict[str, Any]) -> dict[str, Any]:
+def _reading(item: Gathered, old: str) -> str:
+    """Return a reading as the text that crosses; `contracts/runtime.py` says what stands where."""
     record = item.record
-    return {
-        **shared,
-        "iss": record.iss,
-        "sub": record.device or record.sub,
-        "attested": record.device is not None,
-        "epoch": record.epoch,
-        "seq": record.seq,
-        "placed": item.placement.kind,
-        "register": item.register,
-        "record": record.id.hex(),
-    }
+    measurements = ",".join(
+        [_measurement(*one) for one in cast("tuple[Reading, ...]", record.content)]
+    )
+    return (
+        f"[{quoted(record.iss)},{quoted(record.device or record.sub)},"
+        f"{'false' if record.device is None else 'true'},{record.epoch},{record.seq},"
+        f'"{item.placement.kind}",{"null" if item.register is None else item.register},'
+        f'"{record.id.hex()}",[{measurements}],{old}]'
+    )
 
 
-def _record(record: Record) -> list[dict[str, Any]]:
-    """Return the measurements as a contract sees them: whole numbers with an exponent, times in milliseconds."""
-    out: list[dict[str, Any]] = []
-    for name, unit, value, time in cast("tuple[Reading, ...]", record.content):
-        one: dict[str, Any] = {"name": name, "unit": unit, "exponent": 0, "time_ms": None}
-        if isinstance(value, tuple):
-            one["exponent"], one["value"] = value
-        else:
-            one["value"] = value.hex() if isinstance(value, bytes) else value
-        if time is not None:
-            exponent, mantissa = split(time)
-            shift = exponent - MILLISECONDS
-            one["time_ms"] = mantissa * 10**shift if shift >= 0 else mantissa // 10**-shift
-        out.append(one)
-    return out
+def _measurement(
+    name: str,
+    unit: str | None,
+    value: Number | str | bool | bytes,
+    time: Number | None,
+) -> str:
+    """Return one measurement as a contract sees it: a whole number with an exponent, its time in milliseconds."""
+    exponent = 0
+    if isinstance(value, tuple):
+        exponent, value = value
+    elif isinstance(value, bool):
+        value = "true" if value else "false"
+    elif not isinstance(value, int):
+        value = quoted(value.hex() if isinstance(value, bytes) else value)
+    if time is None:
+        moment: int | str = "null"
+    elif isinstance(time, int):
+        moment = time * 1_000
+    else:
+        shift = time[0] - MILLISECONDS
+        moment = time[1] * 10**shift if shift >= 0 else time[1] // 10**-shift
+    unit_text = "null" if unit is None else quoted(unit)
+    return f"[{quoted(name)},{unit_text},{value},{exponent},{moment}]"
 
 
 def _handled(item: Gathered, result: ReadingDone | ReadingRefused) -> Handled:
     if isinstance(result, ReadingRefused):
         return Handled(item, None, (), result.steps, result.error)
+    if result.value is None:
+        return Handled(item, None, result.events, result.steps, None)
     try:
-        value = None if result.value is None else encode_value(result.value)
+        value = encode_value(result.value)
     except Refused as error:
         return Handled(item, None, (), result.steps, error)
+    remember(value, result.text)
     return Handled(item, value, result.events, result.steps, None)

@@ -21,6 +21,7 @@ from drystone.contracts.runtime import (
     Reading,
     ReadingDone,
     ReadingRefused,
+    Shown,
     load,
 )
 from drystone.errors import ContractFailed, Refused
@@ -110,11 +111,13 @@ class WatchedProgram:
         """The package that was compiled."""
         return self._program.package
 
-    def readings(self, items: Sequence[Reading]) -> list[ReadingDone | ReadingRefused]:
+    def readings(
+        self, items: Sequence[Reading], shown: Shown
+    ) -> list[ReadingDone | ReadingRefused]:
         """Run the reading handler. As `Program.readings`."""
         manifest = self.package.manifest
         function = manifest.reading.function if manifest.reading is not None else ""
-        done = self._program.readings(items)
+        done = self._program.readings(items, shown)
         for result in done:
             use = Use(manifest.name, function, result.steps, 0)
             if isinstance(result, ReadingRefused):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drystone.contracts.package import make_package
-from drystone.contracts.runtime import CallDone, Program
+from drystone.contracts.runtime import CallDone, Program, Shown
 from drystone.errors import (
     ContractFailed,
     ContractRefused,
@@ -235,34 +235,79 @@ def on_reading(ctx, old, record):
 """
 
 
+SHOWN = Shown("ewz/g-1", 5, 1_700_000_000_000, '{"s": [0]}')
+
+
+def reading(value: Any, *, old: Any = None, name: str = "e") -> str:
+    """A reading of one measurement, as `ledger/readings.py` writes it."""
+    measurement = [name, "Wh", value, 0, 1_000]
+    return json.dumps(["ewz", "m-1", False, 0, 7, "next", 5, "ab" * 32, [measurement], old])
+
+
 def test_batch_equals_one_by_one_whatever_fails() -> None:
     manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "limit": 5000}}
     program = Program(make_package(manifest, READER))
-    items: list[Any] = [
-        ({"reads": {}}, None, [{"value": v}]) for v in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-    ]
+    items = [reading(v) for v in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)]
 
     def shown(results: list[Any]) -> list[Any]:
         return [r.error.code if hasattr(r, "error") else (r.value, r.events) for r in results]
 
-    together = shown(program.readings(items))
-    alone = [shown(program.readings([item]))[0] for item in items]
+    together = shown(program.readings(items, SHOWN))
+    alone = [shown(program.readings([item], SHOWN))[0] for item in items]
     assert together == alone
     assert together[0] == ({"seen": 0}, ())
     assert together[1:6] == ["r.one", "r.two", "contract-failed", "contract-size", "contract-steps"]
     assert together[9] == (9, (("e", {"n": 9}),))
 
 
-def test_one_reading_cannot_change_what_the_next_is_shown() -> None:
-    source = (
-        "def on_reading(ctx, old, record):\n"
-        '    ctx["reads"]["s"].append(1)\n'
-        '    return (len(ctx["reads"]["s"]), [])\n'
+def run_reading(body: str, *items: str) -> list[Any]:
+    source = f"def on_reading(ctx, old, record):\n    {body}\n"
+    manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "reads": ["s"]}}
+    return Program(make_package(manifest, source)).readings(items, SHOWN)
+
+
+def test_handler_sees_context_and_measurements_by_name_in_the_order_of_names() -> None:
+    (done,) = run_reading("return ([ctx, record, old], [])", reading(5, old={"z": 1, "a": [True]}))
+    assert done.value == [
+        {
+            "attested": False, "epoch": 0, "gateway": "ewz/g-1", "height": 5, "iss": "ewz",
+            "placed": "next", "reads": {"s": [0]}, "record": "ab" * 32, "register": 5, "seq": 7,
+            "sub": "m-1", "time_ms": 1_700_000_000_000,
+        },
+        [{"exponent": 0, "name": "e", "time_ms": 1_000, "unit": "Wh", "value": 5}],
+        {"a": [True], "z": 1},
+    ]  # fmt: skip
+    (done,) = run_reading(
+        'return ([" ".join(ctx.keys()), " ".join(old.keys())], [])',
+        reading(5, old={"z": 1, "a": 2}),
     )
+    assert done.value == [" ".join(sorted(done.value[0].split(" "))), "a z"]
+
+
+def test_text_of_a_kept_value_is_its_json_on_one_line() -> None:
+    body = 'return ({"a": record[0]["value"], "b": [1, True]}, [])'
+    (done,) = run_reading(body, reading('x\n"y'))
+    assert "\n" not in done.text
+    assert json.loads(done.text) == done.value == {"a": 'x\n"y', "b": [1, True]}
+
+
+def test_no_reading_can_change_what_the_next_is_shown() -> None:
+    results = run_reading(
+        'return (len(ctx["reads"]["s"].append(1) or []), [])', reading(1), reading(2)
+    )
+    assert [r.error.code for r in results] == ["contract-failed"] * 2
+    results = run_reading('return (len(ctx["reads"]["s"]), [])', reading(1), reading(2))
+    assert [r.value for r in results] == [1, 1]
+
+
+def test_other_declared_values_are_shown_from_the_next_crossing_on() -> None:
+    source = 'def on_reading(ctx, old, record):\n    return (ctx["reads"]["s"], [])\n'
     manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "reads": ["s"]}}
     program = Program(make_package(manifest, source))
-    results = program.readings([({"reads": {"s": [0]}}, None, []) for _ in range(3)])
-    assert [r.value for r in results if not hasattr(r, "error")] == [2, 2, 2]
+    seen = [
+        program.readings([reading(1)], SHOWN._replace(reads=f'{{"s": {n}}}'))[0] for n in (1, 2, 1)
+    ]
+    assert [done.value for done in seen if not hasattr(done, "error")] == [1, 2, 1]
 
 
 def test_random_programs_end_typed() -> None:
