@@ -7,6 +7,7 @@ Only the front and the command line read this file: the other processes are told
 Source: design.md section 7 (a node's home).
 """
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,6 +124,22 @@ class EngineSettings(Section):
     )
 
 
+class ReadSettings(Section):
+    """Who may read over HTTP."""
+
+    policy: Literal["auto", "open", "members", "rules"] = Field(
+        default="auto",
+        description="open: whoever reaches the node; members: signed requests and tokens; rules: of these what"
+        " organisations allow on the ledger; auto: open on loopback, members elsewhere.",
+    )
+    log: Literal["open", "members"] = Field(
+        default="open", description="Who may read checkpoint and tiles: sizes, times and hashes."
+    )
+    metrics: Literal["open", "members"] = Field(
+        default="open", description="Who may read /metrics: counts and sizes, no names or values."
+    )
+
+
 class Settings(Section):
     """Everything a node can be told."""
 
@@ -131,6 +148,28 @@ class Settings(Section):
     intake: IntakeSettings = IntakeSettings()
     storage: StorageSettings = StorageSettings()
     engine: EngineSettings = EngineSettings()
+    read: ReadSettings = ReadSettings()
+
+
+Policy = Literal["open", "members", "rules"]
+
+
+def read_policy(settings: Settings) -> Policy:
+    """Give the read policy that holds: the one set, else open for a node that nobody else reaches."""
+    chosen = settings.read.policy
+    if chosen != "auto":
+        return chosen
+    return "open" if is_loopback(settings.http.host) and not settings.http.public_url else "members"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address to listen on."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_settings(text: str, environment: Mapping[str, str]) -> Settings:

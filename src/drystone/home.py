@@ -7,6 +7,8 @@
 | `keys/node.key` | `init` | the node can sign no vertex or checkpoint: a new one is enrolled |
 | `keys/operator.key` | `init` | nobody here can enrol: another organisation's governor helps |
 | `keys/operator.token` | `init` | write access without a signature: make a new one |
+| `keys/tokens.json` | `token` | tokens given out: make new ones |
+| `audit.jsonl*` | the front | who was denied what |
 | `vertices.db` | the front | acknowledged records and all bodies |
 | `ledger.db` | the executor | order and state; `fsck --rebuild` or a backup brings them back |
 | `trust.json` | `init` | nothing: anyone's copy will do |
@@ -91,6 +93,16 @@ class Home:
     def token(self) -> Path:
         """What an unsigned write over HTTP must show."""
         return self.keys / "operator.token"
+
+    @property
+    def tokens(self) -> Path:
+        """Hashes of the tokens that the operator gave out."""
+        return self.keys / "tokens.json"
+
+    @property
+    def audit(self) -> Path:
+        """Denied requests; written by the front only."""
+        return self.root / "audit.jsonl"
 
     @property
     def vertices(self) -> Path:

@@ -225,6 +225,36 @@ WAITERS_MAX: Final = 16_384
 WAIT_MS_MAX: Final = 30_000
 """Longest time a request waits for `sealed` or `committed`."""
 
+SIGNATURE_AGE_S_MAX: Final = 300
+"""Age of a signed request; its nonce is remembered that long."""
+
+SIGNATURE_AHEAD_S_MAX: Final = 30
+"""How far a signer's clock may run ahead."""
+
+NONCES_MAX: Final = 65_536
+"""Nonces of signed requests that are remembered; beyond it signed requests are refused with `overloaded` ..."""
+
+NONCES_MEMBER_MAX: Final = 4_096
+"""... and this many of one member."""
+
+TOKENS_MAX: Final = 1_024
+"""Tokens that a home keeps, ended ones included."""
+
+TOKEN_DAYS_MAX: Final = 366
+"""Days for which a token is valid."""
+
+READ_SCAN_ROWS_MAX: Final = 100_000
+"""Rows that a list looks through for those that the asker may see; beyond it `too-large`: ask for less."""
+
+AUDIT_BYTES_MAX: Final = 1_048_576
+"""Bytes of one file of the audit log ..."""
+
+AUDIT_FILES_MAX: Final = 4
+"""... and how many files there are; the oldest is forgotten."""
+
+AUDIT_LINES_SECOND_MAX: Final = 50
+"""Lines of the audit log that are written in one second; further denials are only counted."""
+
 GC_OBJECTS: Final = 100_000
 """Objects a process of a node makes before it looks for cycles: records are freed by counting, looking costs."""
 

@@ -5,16 +5,19 @@ rule of its own; the order of this file is the order in which a request meets th
 design.md section 7 (api).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
 from drystone.api import pages, problems, reference
+from drystone.api.access import Access
 from drystone.api.border import ApiSettings, Border
 from drystone.api.events import EventStreams
 from drystone.api.metrics import Traffic
 from drystone.api.service import Service
 from drystone.api.views import (
+    audit,
     blocks,
     contracts,
     ledger,
@@ -36,6 +39,7 @@ ROUTERS: Final = (
     blocks.router,
     ledger.router,
     node.router,
+    audit.router,
 )
 
 
@@ -57,10 +61,11 @@ def create_app(service: Service, settings: ApiSettings) -> FastAPI:
     app.state.service = service
     app.state.settings = settings
     app.state.traffic = traffic
-    app.state.event_streams = EventStreams(service, keepalive_s=settings.keepalive_s)
+    app.state.access = Access(service, settings, on_denial=traffic.deny)
+    app.state.event_streams = EventStreams(keepalive_s=settings.keepalive_s)
 
-    async def submit(sequence: bytes, wait: Wait | None) -> list[Answer]:
-        return list(await service.submit(sequence, wait=wait))
+    async def submit(sequence: bytes, wait: Wait | None) -> Sequence[Answer]:
+        return await service.submit(sequence, wait=wait)
 
     app.router.routes.append(records_route(submit))
     for router in ROUTERS:

@@ -9,15 +9,16 @@ because the hot route pays for it too. Source: reliability.md 3.2, the issue's i
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drystone.api.problems import problem_response
-from drystone.errors import HostForeign, Refused, RequestMalformed, TokenInvalid, TooLarge
+from drystone.audit import AuditLog
+from drystone.errors import HostForeign, Refused, RequestMalformed, TooLarge
 from drystone.limits import REQUEST_BYTES_MAX
+from drystone.tokens import TokenBook
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -33,24 +34,25 @@ HEADERS: Final = (
 
 EVENTS_PATH: Final = "/v1/events"
 
+ASKED_METHOD: Final = "drystone.asked_method"
+"""Where a scope keeps the method that was asked for, when HEAD is answered as GET: signatures cover it."""
+
+Policy: TypeAlias = Literal["open", "members", "rules"]
+
 OnAnswer = Callable[[str, str, int, float], None]
 """Told route, method, status and seconds of every answered request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorToken:
-    """The secret that lets its holder write without a record's signature."""
+    """The secret of who runs the node: reads everything, writes without a record's signature."""
 
     secret: bytes = field(repr=False)
 
-    def check(self, request: Request) -> None:
-        """Refuses a request without this token, in constant time. Raises: TokenInvalid."""
-        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-        given = presented.strip().encode("utf-8", "surrogateescape")
-        # Compared whatever the scheme, so that time tells nothing.
-        equal = hmac.compare_digest(given, self.secret)
-        if scheme.lower() != "bearer" or not equal:
-            raise TokenInvalid("this needs `Authorization: Bearer` and the operator token")
+    def equals(self, text: str) -> bool:
+        """Say whether a text is this token, in constant time; an empty secret is nobody's."""
+        given = text.encode("utf-8", "surrogateescape")
+        return bool(self.secret) and hmac.compare_digest(given, self.secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,16 @@ class ApiSettings:
     """Names it answers for, without port, lower case; `*` stands for any."""
     clock_s: Callable[[], float]
     """A monotonic clock in seconds, for the duration of requests."""
+    now_s: Callable[[], int] = lambda: 0
+    """The wall clock in Unix seconds, for signed requests and tokens."""
+    policy: Policy = "open"
+    """Who may read: everybody, members, or whom the organisations' rules name."""
+    log_open: bool = True
+    """Whether everybody may read checkpoint and tiles."""
+    metrics_open: bool = True
+    """Whether everybody may read the node's numbers."""
+    tokens: TokenBook | None = field(default=None, repr=False)
+    audit: AuditLog | None = None
     keepalive_s: float = 15.0
     """Silence after which an event stream sends a comment, so that proxies keep it open."""
 
@@ -119,7 +131,7 @@ class Border:
         # HEAD is GET without the body; an event stream has no end to wait for.
         bare = method == "HEAD" and scope["path"] != EVENTS_PATH
         if bare:
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", ASKED_METHOD: "HEAD"}
 
         async def send_guarded(message: Message) -> None:
             nonlocal status

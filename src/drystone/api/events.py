@@ -51,13 +51,14 @@ def frame(event: ServiceEvent) -> bytes:
 class EventStreams:
     """The open event streams of a node; at most `limits.SUBSCRIBERS_MAX`."""
 
-    def __init__(self, service: Service, *, keepalive_s: float) -> None:
-        self.service = service
+    def __init__(self, *, keepalive_s: float) -> None:
         self.keepalive_s = keepalive_s
         self.open = 0
 
-    def respond(self, request: Request, after: str | None) -> StreamingResponse:
+    def respond(self, request: Request, after: str | None, service: Service) -> StreamingResponse:
         """Starts a stream behind `Last-Event-ID`, else behind `after`, else from now on.
+
+        `service` is the one that whoever asks may see.
 
         Raises: RequestMalformed, Overloaded (too many streams are open).
         """
@@ -66,11 +67,13 @@ class EventStreams:
         if self.open >= SUBSCRIBERS_MAX:
             raise Overloaded(f"{SUBSCRIBERS_MAX} event streams are open", retry_after_ms=5_000)
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self._frames(cursor), media_type=MEDIA_TYPE, headers=headers)
+        return StreamingResponse(
+            self._frames(cursor, service), media_type=MEDIA_TYPE, headers=headers
+        )
 
-    async def _frames(self, cursor: EventCursor | None) -> AsyncIterator[bytes]:
+    async def _frames(self, cursor: EventCursor | None, service: Service) -> AsyncIterator[bytes]:
         """Frames as they come, a comment when none comes; gives its place back at the end."""
-        events = aiter(self.service.events(cursor))
+        events = aiter(service.events(cursor))
         waiting: asyncio.Future[ServiceEvent] | None = None
         # Counted here and not in `respond`: a body that nobody starts to read holds no place.
         self.open += 1

@@ -113,6 +113,7 @@ TALLIES: Final = (
 )
 
 REQUESTS: Final = "drystone_http_requests"
+DENIALS: Final = "drystone_denials"
 REQUEST_SECONDS: Final = "drystone_http_request_seconds"
 TRAFFIC: Final = (
     (
@@ -120,6 +121,12 @@ TRAFFIC: Final = (
         "counter",
         "route, method, status",
         "HTTP requests answered; `route` is a template, `other` where none matched.",
+    ),
+    (
+        f"{DENIALS}_total",
+        "counter",
+        "code",
+        "Requests denied by the read policy or for want of an identity, by error code.",
     ),
     (REQUEST_SECONDS, "histogram", "route", "Time from a request's head to its answer's end."),
 )
@@ -155,9 +162,10 @@ class Traffic:
             ["route", "method", "status"],
             registry=self.registry,
         )
+        self.denials = Counter(DENIALS, TRAFFIC[1][3], ["code"], registry=self.registry)
         self.seconds = Histogram(
             REQUEST_SECONDS,
-            TRAFFIC[1][3],
+            TRAFFIC[2][3],
             ["route"],
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
@@ -168,6 +176,10 @@ class Traffic:
         known = method if method in {"GET", "POST", "HEAD"} else "other"
         self.requests.labels(route, known, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
+
+    def deny(self, code: str) -> None:
+        """Counts one denied request; codes are those of `errors.py`, so labels stay few."""
+        self.denials.labels(code).inc()
 
 
 def expose(traffic: Traffic, numbers: NodeMetrics) -> bytes:

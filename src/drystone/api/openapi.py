@@ -5,12 +5,16 @@ problem document, and the refusals that any route may answer with. `/docs` and t
 are made from the result. Source: OpenAPI 3.1, RFC 9457.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from drystone.api.access import GUARDS
 from drystone.api.lists import CBOR, JSON
 from drystone.api.problems import Problem
 from drystone.api.views.readings import AttestedReading
@@ -25,8 +29,10 @@ from drystone.errors import (
     MemberUnknown,
     MethodUnsupported,
     Overloaded,
+    ReadDenied,
     RecordMalformed,
     RequestMalformed,
+    RequestUnsigned,
     SignatureInvalid,
     StreamGaps,
     TooLarge,
@@ -53,6 +59,27 @@ TAGS: Final = (
 )
 ANY_ROUTE: Final = (RequestMalformed, HostForeign, Broken, Unavailable, MethodUnsupported)
 """What every route may answer beside its own refusals."""
+
+GUARDED_ROUTE: Final = (RequestUnsigned, ReadDenied)
+"""What a route behind the read policy may answer too; others of these statuses say more exactly why."""
+
+SCHEMES: Final[dict[str, dict[str, str]]] = {
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The operator token in the home's keys folder.",
+    },
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of `drystone token create`, as far as its scopes go.",
+    },
+    "signature": {
+        "type": "http",
+        "scheme": "signature",
+        "description": "An enrolled member's signature over the request (RFC 9421).",
+    },
+}
 
 _ANSWER: Final[dict[str, Any]] = {
     "type": "object",
@@ -138,6 +165,29 @@ def _records_operation() -> dict[str, Any]:
     }
 
 
+def guarded_paths(app: FastAPI) -> set[tuple[str, str]]:
+    """Method and path of every described route that asks the read policy."""
+    found: set[tuple[str, str]] = set()
+    for route in flat_routes(app.routes):
+        asks = any(one.call in GUARDS for one in route.dependant.dependencies)
+        if asks and route.include_in_schema:
+            path = re.sub(r"{(\w+):path}", r"{\1}", route.path)
+            found |= {(method.lower(), path) for method in route.methods or ()}
+    return found
+
+
+def flat_routes(routes: Sequence[Any]) -> list[APIRoute]:
+    """The framework's routes, of an application and of every router included in it."""
+    found: list[APIRoute] = []
+    for route in routes:
+        if isinstance(route, APIRoute):
+            found.append(route)
+        else:
+            router = getattr(route, "original_router", None)
+            found += flat_routes(router.routes) if router is not None else []
+    return found
+
+
 def _text_keys(responses: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
     return {str(status): response for status, response in responses.items()}
 
@@ -163,16 +213,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas["Answer"] = _ANSWER
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    components["securitySchemes"] = {
-        "operator": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The operator token in the home's keys folder.",
-        }
-    }
+    components["securitySchemes"] = SCHEMES
     everywhere = _text_keys(refusals(*ANY_ROUTE))
-    for path in document["paths"].values():
-        for operation in path.values():
+    behind_policy = _text_keys(refusals(*GUARDED_ROUTE))
+    guarded = guarded_paths(app)
+    for name, path in document["paths"].items():
+        for method, operation in path.items():
+            if (method, name) in guarded:
+                operation["security"] = [{}, {"token": []}, {"signature": []}]
+                for status, response in behind_policy.items():
+                    operation["responses"].setdefault(status, response)
             answers: dict[str, Any] = operation["responses"]
             answers.pop("422", None) if _is_framework(answers.get("422")) else None
             for status, response in everywhere.items():

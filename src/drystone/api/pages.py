@@ -7,6 +7,7 @@ S3.8 (fields of a data block), design.md section 2 (words).
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -25,7 +26,7 @@ from drystone.api.problems import Problem
 from drystone.api.proof_documents import block_document, receipt_document, vertex_document
 from drystone.api.service import Service
 from drystone.api.templates import HTML, render_page, static_response, verify_response
-from drystone.api.values import FoundRecord, StreamCursor
+from drystone.api.values import BlockInfo, FoundRecord, OrganisationInfo, StreamCursor
 from drystone.api.views.members import name_of
 from drystone.api.views.requests import (
     ID_PATTERN,
@@ -65,7 +66,11 @@ Find = Annotated[str | None, Query(max_length=200)]
 @router.get("/")
 async def overview(request: Request, service: Node) -> Response:
     """Is it well, what came last, who is there."""
-    blocks = await service.blocks(after=None, limit=BLOCKS_SHOWN, newest_first=True)
+    blocks: Sequence[BlockInfo] = ()
+    organisations: Sequence[OrganisationInfo] = ()
+    if service.sees_ledger:
+        blocks = await service.blocks(after=None, limit=BLOCKS_SHOWN, newest_first=True)
+        organisations = await service.organisations()
     devices = await sheets.device_lines(service, None, after=None, limit=DEVICES_ASKED)
     return render_page(
         request,
@@ -75,7 +80,8 @@ async def overview(request: Request, service: Node) -> Response:
         blocks=[rows.block_row(one) for one in blocks],
         devices=sheets.busiest(devices, DEVICES_SHOWN),
         more=len(devices) > DEVICES_SHOWN,
-        organisations=[rows.organisation_row(one) for one in await service.organisations()],
+        organisations=[rows.organisation_row(one) for one in organisations],
+        whole=service.sees_ledger,
     )
 
 

@@ -18,6 +18,8 @@ from drystone import errors
 from drystone.errors import DrystoneError, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
+CHALLENGE: Final = 'Bearer realm="drystone", Basic realm="drystone"'
+"""A browser asks for a password then, and the token is one; programs send `Bearer` or sign."""
 API_PATHS: Final = ("/v1/", "/tile/", "/checkpoint", "/healthz", "/metrics", "/openapi.json")
 
 STATUS: Final[Mapping[type[DrystoneError], int]] = {
@@ -118,7 +120,7 @@ def problem_response(
     if problem.retry_after_ms is not None:
         sent["Retry-After"] = str(max(1, -(-problem.retry_after_ms // 1000)))
     if problem.status == 401:
-        sent["WWW-Authenticate"] = 'Bearer realm="drystone"'
+        sent["WWW-Authenticate"] = CHALLENGE
     body = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False)
     return Response(body.encode(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE)
 
@@ -187,7 +189,10 @@ def install(app: FastAPI, *, show: Show, methods: Methods) -> None:
             # The framework names the methods of one route; a path may have two.
             headers["Allow"] = ", ".join(taken)
         if wants_page(request):
-            return show(request, problem_of(ours, instance=path))
+            page = show(request, problem_of(ours, instance=path))
+            if page.status_code == 401:
+                page.headers["WWW-Authenticate"] = CHALLENGE
+            return page
         return problem_response(ours, instance=path, headers=headers)
 
     for kind in (errors.Refused, Unavailable, RequestValidationError, HTTPException, Exception):

@@ -75,7 +75,10 @@ class VertexDocument(Row):
     height: int | None
     position: int | None
     header: Hex
-    body: list[Hex] | None = Field(description="The records, verbatim; null once pruned.")
+    body: list[Hex] | None = Field(
+        description="The records, verbatim; null once pruned, and where the read policy withholds it."
+    )
+    withheld: bool = Field(description="Whether the read policy withholds the body from you.")
 
 
 def vertex_document(info: VertexInfo) -> VertexDocument:
@@ -97,6 +100,7 @@ def vertex_document(info: VertexInfo) -> VertexDocument:
         position=info.position,
         header=info.header,
         body=None if info.body is None else list(info.body),
+        withheld=info.withheld,
     )
 
 

@@ -18,7 +18,7 @@ from drystone.api.problems import status_of, title_of
 from drystone.errors import DrystoneError, Unavailable
 from drystone.gateway.answer import ERRORS
 
-EVERYWHERE: Final = ("400", "405", "421", "500", "503")
+EVERYWHERE: Final = ("400", "401", "403", "405", "421", "500", "503")
 """Statuses that any route may answer with; told once."""
 
 METHODS: Final = ("get", "post", "put", "delete", "patch")
@@ -53,6 +53,7 @@ class Operation:
     title: str
     text: str
     token: bool
+    guarded: bool
     parameters: tuple[ParameterLine, ...]
     body: tuple[str, ...]
     answers: tuple[AnswerLine, ...]
@@ -122,7 +123,8 @@ def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
         path=path,
         title=item.get("description", "").split(". ")[0].split(": ")[0].rstrip("."),
         text=item.get("description", ""),
-        token="security" in item,
+        token=_needs_operator(item),
+        guarded={"signature": []} in item.get("security", []),
         parameters=tuple(_parameter(one) for one in item.get("parameters", [])),
         body=body,
         answers=tuple(
@@ -133,8 +135,12 @@ def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
             )
             for status, answer in item["responses"].items()
         ),
-        example=_example(method, path, body, token="security" in item),
+        example=_example(method, path, body, token=_needs_operator(item)),
     )
+
+
+def _needs_operator(item: Mapping[str, Any]) -> bool:
+    return {"operator": []} in item.get("security", [])
 
 
 def _parameter(item: Mapping[str, Any]) -> ParameterLine:
@@ -190,8 +196,11 @@ def rest_page(description: Mapping[str, Any]) -> str:
         " node, and for programs at `/openapi.json`.\n\n",
         description["info"]["description"],
         "\n\nEvery route may also answer 400 `request-malformed`, 405 `method-unsupported`, 421"
-        " `host-foreign`, 500 `broken` and\n503 `unavailable` (with `Retry-After`). Lists take"
-        " `limit` and `after`.\n",
+        " `host-foreign`, 500 `broken` and\n503 `unavailable` (with `Retry-After`). Where the read"
+        " policy is not `open`, a route that says so may\nanswer 401 (`request-unsigned`,"
+        " `request-signature`, `request-stale`, `request-replayed`, `token-invalid`) and\n403"
+        " (`read-denied`, `key-revoked`, `member-suspended`): see"
+        " [access](../operating/access.md). Lists take `limit` and `after`.\n",
     ]
     for group in groups(description):
         parts.append(f"\n## {group.name}\n\n{group.text}\n")
@@ -201,6 +210,7 @@ def rest_page(description: Mapping[str, Any]) -> str:
 
 def _operation_text(one: Operation) -> str:
     token = " Needs the operator token." if one.token else ""
+    token += " Behind the read policy." if one.guarded else ""
     lines = [f"\n### {one.method} {one.path}\n\n{one.text}{token}\n"]
     if one.body:
         lines.append("\nBody: " + " or ".join(f"`{kind}`" for kind in one.body) + ".\n")

@@ -22,6 +22,7 @@ from drystone.api.values import (
     FoundRecord,
     Head,
     Health,
+    KnownKey,
     LedgerInfo,
     MemberInfo,
     NodeMetrics,
@@ -41,6 +42,7 @@ from drystone.gateway.answer import Answer, Wait
 
 if TYPE_CHECKING:
     from drystone.formats.senml import Measurement
+    from drystone.ledger.read_rights import Asker, ReadRights
 
 
 class Service(Protocol):
@@ -49,6 +51,11 @@ class Service(Protocol):
     @property
     def info(self) -> LedgerInfo:
         """The ledger and this node."""
+        ...
+
+    @property
+    def sees_ledger(self) -> bool:
+        """Whether whoever asks may see the ledger as a whole: its blocks, contracts, organisations."""
         ...
 
     async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
@@ -120,6 +127,14 @@ class Service(Protocol):
 
         With `roles` only those that have one of them. `keys` is left empty in lists.
         """
+        ...
+
+    async def known_key(self, iss: str, sub: str, *, kid: bytes | None) -> KnownKey | None:
+        """A key of a member, its current one without `kid`, and whether it still speaks for it."""
+        ...
+
+    async def read_rights(self, asker: Asker | None) -> ReadRights:
+        """What the organisations' read policies let a member see; None: nobody known."""
         ...
 
     async def organisations(self) -> Sequence[OrganisationInfo]:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from drystone.errors import Refused
     from drystone.formats.cbor import Value
+    from drystone.ledger.read_rights import Asker
+    from drystone.records.key import PublicKey
     from drystone.records.stream import Stream
 
 StreamKey: TypeAlias = tuple[str, ...]
@@ -143,6 +146,16 @@ class MemberInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """A key that a member has or had, and what it may ask for with it."""
+
+    key: PublicKey
+    asker: Asker
+    refusal: Refused | None
+    """Why key, member or organisation is not active; None: all are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganisationInfo:
     """An organisation on the ledger."""
 
@@ -233,7 +246,9 @@ class VertexInfo:
     """How many other gateways have built on it."""
     header: bytes
     body: tuple[bytes, ...] | None
-    """The records' bytes; None in lists, and once pruned."""
+    """The records' bytes; None in lists, once pruned, and where withheld."""
+    withheld: bool = False
+    """The read policy keeps the body from whoever asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

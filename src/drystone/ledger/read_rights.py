@@ -64,12 +64,12 @@ class Named(NamedTuple):
             or any(own == iss and fits(pattern, rest) for own, pattern in self.patterns)
         )
 
-    def touches(self, iss: str) -> bool:
-        """Say whether anything of an organisation may be seen."""
+    def touches(self, iss: str, *, me: str = "") -> bool:
+        """Say whether anything of an organisation may be seen, besides the member `me`."""
         return (
             iss in self.organisations
             or any(own == iss for own, _ in self.patterns | self.profiles)
-            or any(name.startswith(f"{iss}/") for name in self.names)
+            or any(name.startswith(f"{iss}/") and name != me for name in self.names)
         )
 
     def joined(self, other: "Named") -> "Named":
@@ -109,6 +109,8 @@ class ReadRights(NamedTuple):
     contracts_of: frozenset[str] = frozenset()
     """All values of these organisations' contracts."""
     ledger: bool = False
+    me: str = ""
+    """`ISS/SUB` of the member whose rights these are; nothing for a token's own."""
 
     def allows_value(self, owner: str, contract: str, parts: Sequence[str]) -> bool:
         """Say whether a contract's value at a path may be seen."""
@@ -116,9 +118,35 @@ class ReadRights(NamedTuple):
             one.allows(owner, contract, parts) for one in self.states
         )
 
+    def touches_contract(self, owner: str, contract: str) -> bool:
+        """Say whether a rule or scope names any value of a contract."""
+        return owner in self.contracts_of or any(
+            one.contract == contract and one.owner in (None, owner) for one in self.states
+        )
+
+    def places(self, owner: str, contract: str, parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Return the paths at or below `parts` where something may be seen, in the order of their state keys.
+
+        None of them lies below another; what lies below them may be seen only in part.
+        """
+        found: set[tuple[str, ...]] = set()
+        for one in self.states:
+            same = one.contract in ("*", contract) and one.owner in (None, owner)
+            if same and all(
+                mine in ("*", part) for mine, part in zip(one.parts, parts, strict=False)
+            ):
+                literal = one.parts[: one.parts.index("*")] if "*" in one.parts else one.parts
+                found.add(max(parts, literal, key=len))
+        kept: list[tuple[str, ...]] = []
+        for place in sorted(found, key=lambda one: keyspace.key(keyspace.CONTRACT_DATA, *one)):
+            if not any(place[: len(above)] == above for above in kept):
+                kept.append(place)
+        return kept
+
     def touches(self, iss: str) -> bool:
-        """Say whether anything of an organisation's streams, receipts or members may be seen."""
-        return any(named.touches(iss) for named in (self.streams, self.receipts, self.members))
+        """Say whether anything of an organisation's streams, receipts or members may be seen, besides oneself."""
+        kinds = (self.streams, self.receipts, self.members)
+        return any(named.touches(iss, me=self.me) for named in kinds)
 
     def is_nothing(self) -> bool:
         """Say whether there is nothing at all to see."""
@@ -133,6 +161,7 @@ class ReadRights(NamedTuple):
             self.states | other.states,
             self.contracts_of | other.contracts_of,
             self.ledger or other.ledger,
+            self.me or other.me,
         )
 
 
@@ -191,7 +220,7 @@ def _always(asker: Asker) -> ReadRights:
     if rows.GATEWAY in asker.roles:
         itself = itself._replace(patterns=frozenset({(asker.iss, f"{asker.sub}/*")}))
     below = Below(None, "*", ("device", asker.iss, asker.sub))
-    rights = ReadRights(itself, itself, itself, frozenset({below}))
+    rights = ReadRights(itself, itself, itself, frozenset({below}), me=name)
     if SPEAKERS.isdisjoint(asker.roles):
         return rights
     everything = Named(frozenset({asker.iss}))

@@ -16,6 +16,7 @@ from drystone.api.values import (
     FoundRecord,
     Head,
     Health,
+    KnownKey,
     LedgerInfo,
     MemberInfo,
     NodeMetrics,
@@ -43,6 +44,7 @@ from drystone.gateway.seal import Sealer
 from drystone.gateway.verifiers import RecordChecker
 from drystone.home import Identity
 from drystone.ledger import keyspace
+from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.messages import Executed
 from drystone.room import DiskRoom
 from drystone.service.contract_reads import ContractReads
@@ -122,6 +124,11 @@ class NodeService:
             version=__version__,
         )
 
+    @property
+    def sees_ledger(self) -> bool:
+        """The node itself hides nothing."""
+        return True
+
     def commit(self, done: Executed) -> None:
         """Wake event streams after a commit."""
         self._hub.commit(done.height)
@@ -200,6 +207,14 @@ class NodeService:
         return await self._run(
             lambda: self._registry.members(iss, after=after, limit=limit, roles=roles)
         )
+
+    async def known_key(self, iss: str, sub: str, *, kid: bytes | None) -> KnownKey | None:
+        """A key of a member, and whether it still speaks for it."""
+        return await self._run(lambda: self._registry.known_key(iss, sub, kid))
+
+    async def read_rights(self, asker: Asker | None) -> ReadRights:
+        """What the organisations' read policies let a member see."""
+        return await self._run(lambda: self._registry.read_rights(asker))
 
     async def organisations(self) -> Sequence[OrganisationInfo]:
         """All organisations."""

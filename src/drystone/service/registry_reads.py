@@ -7,12 +7,26 @@ who may do what; that is `ledger/rights.py`. Source: design.md sections 3 and 4.
 from collections.abc import Iterator
 from typing import Final
 
-from drystone.api.values import KeyInfo, MemberInfo, OrganisationInfo, ProfileInfo, StreamKey
+from drystone.api.values import (
+    KeyInfo,
+    KnownKey,
+    MemberInfo,
+    OrganisationInfo,
+    ProfileInfo,
+    StreamKey,
+)
+from drystone.errors import Refused
 from drystone.ledger import keyspace, rows
+from drystone.ledger.read_rights import Asker, ReadRights, read_rights
+from drystone.ledger.rights import check_sender
+from drystone.records.key import trusted_cose_key
 from drystone.service.reads import key_parts, text_parts
 from drystone.storage.ledger import LedgerDB
 
 PAGE: Final = 1_000
+
+ASKERS_REMEMBERED: Final = 1_024
+"""Askers whose rights are kept until the next block."""
 
 
 class RegistryReads:
@@ -21,6 +35,7 @@ class RegistryReads:
     def __init__(self, ledger: LedgerDB) -> None:
         self._ledger = ledger
         self._counts: tuple[int, dict[str, int]] = (-1, {})
+        self._rights: tuple[int, dict[Asker | None, ReadRights]] = (-1, {})
 
     def member(self, name: StreamKey) -> MemberInfo | None:
         """Give one member with all its keys; `(iss, gateway, device)` is an attested device."""
@@ -82,6 +97,39 @@ class RegistryReads:
         """Give one profile."""
         value = self._ledger.get(keyspace.profile(iss, name))
         return None if value is None else _profile_info((iss, name), value)
+
+    def known_key(self, iss: str, sub: str, kid: bytes | None) -> KnownKey | None:
+        """Give a key of a member, its current one without `kid`, and whether it still speaks for it."""
+        value = self._ledger.get(keyspace.member(iss, sub))
+        if value is None:
+            return None
+        member = rows.decode_member(value)
+        kid = member.kid if kid is None else kid
+        row = self._ledger.get(keyspace.member_key(iss, sub, kid))
+        if row is None:
+            return None
+        refusal: Refused | None = None
+        try:
+            check_sender(self._ledger, iss=iss, sub=sub, kid=kid)
+        except Refused as error:
+            refusal = error
+        key = trusted_cose_key(rows.decode_key_row(row).cose_key)
+        return KnownKey(key=key, asker=Asker(iss, sub, member.roles), refusal=refusal)
+
+    def read_rights(self, asker: Asker | None) -> ReadRights:
+        """Give what the organisations' read policies let a member see; remembered until the next block."""
+        height = self._ledger.height
+        if self._rights[0] != height or len(self._rights[1]) >= ASKERS_REMEMBERED:
+            self._rights = (height, {})
+        known = self._rights[1]
+        if asker not in known:
+            known[asker] = read_rights(self._ledger, self._aliases(), asker)
+        return known[asker]
+
+    def _aliases(self) -> list[str]:
+        rows_found = self._scan(keyspace.key(keyspace.ORGANISATION), after=None)
+        names = [text_parts(key) for key, _ in rows_found]
+        return [name[0] for name in names if len(name) == 1]
 
     def _keys(self, iss: str, sub: str) -> Iterator[KeyInfo]:
         prefix = keyspace.key(keyspace.KEY, iss, sub)

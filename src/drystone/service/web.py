@@ -17,7 +17,10 @@ import uvicorn
 from drystone.api.app import create_app
 from drystone.api.border import ApiSettings, OperatorToken, allowed_hosts
 from drystone.api.service import Service
+from drystone.audit import AuditLog
+from drystone.config import read_policy
 from drystone.home import Identity
+from drystone.tokens import TokenBook, TokenFile
 
 KEEP_ALIVE_S: Final = 75
 """Seconds that an idle connection stays open."""
@@ -50,6 +53,12 @@ async def serve(
             token=OperatorToken(secret=identity.token.encode()),
             hosts=allowed_hosts(host=http.host, public_url=http.public_url),
             clock_s=time.monotonic,
+            now_s=lambda: int(time.time()),
+            policy=read_policy(identity.settings),
+            log_open=identity.settings.read.log == "open",
+            metrics_open=identity.settings.read.metrics == "open",
+            tokens=TokenBook(TokenFile(identity.home.tokens)),
+            audit=AuditLog(identity.home.audit, now_ms=lambda: time.time_ns() // 1_000_000),
         ),
     )
     server = Server(

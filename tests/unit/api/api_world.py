@@ -127,9 +127,10 @@ class Relay:
 RELAY = Relay()
 
 
-def settings_for(hosts: frozenset[str] = LOOPBACK) -> ApiSettings:
+def settings_for(hosts: frozenset[str] = LOOPBACK, **more: Any) -> ApiSettings:
     """Settings with the tests' token and a clock that stands still."""
     return ApiSettings(
+        **more,
         token=OperatorToken(secret=TOKEN.encode()),
         clock_s=lambda: 0.0,
         keepalive_s=0.02,
@@ -144,18 +145,23 @@ def shared_app() -> FastAPI:
     return create_app(cast("Service", RELAY), settings_for())
 
 
-async def make_world(*, hosts: frozenset[str] | None = None, alone: bool = False) -> World:
+async def make_world(
+    *,
+    hosts: frozenset[str] | None = None,
+    alone: bool = False,
+    settings: ApiSettings | None = None,
+) -> World:
     """Two meters with a profile, one without, and a thermometer that the gateway attests.
 
     With `alone` an application of its own, whose metrics begin at zero.
     """
     service = MemoryService()
-    if hosts is not None or alone:
-        app = create_app(service, settings_for(hosts or LOOPBACK))
+    if hosts is not None or alone or settings is not None:
+        app = create_app(service, settings or settings_for(hosts or LOOPBACK))
     else:
         app = shared_app()
         RELAY.service = service
-        app.state.event_streams = EventStreams(service, keepalive_s=0.02)
+        app.state.event_streams = EventStreams(keepalive_s=0.02)
     world = World(service, app)
     await world.call(
         "profile",

@@ -20,6 +20,7 @@ from drystone.api.values import (
     Health,
     HealthCheck,
     KeyInfo,
+    KnownKey,
     LedgerInfo,
     MemberInfo,
     NodeMetrics,
@@ -44,6 +45,7 @@ from drystone.ledger import keyspace, rows
 from drystone.ledger.apply import apply, apply_genesis
 from drystone.ledger.change import Block, Change, OrderedVertex
 from drystone.ledger.genesis import FirstMember, Genesis, prove, validators_hash
+from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.ledger.rights import check_rights, find_rights
 from drystone.limits import REQUEST_RECORDS_MAX, TILE_WIDTH
 from drystone.proof import completeness
@@ -62,6 +64,7 @@ from drystone.records.record import (
 )
 from drystone.records.vertex import Vertex, decode_header, seal_vertex
 from drystone.service.contract_reads import ContractReads
+from drystone.service.registry_reads import RegistryReads
 from drystone.storage.memory import MemoryView
 from drystone.trees import log
 from drystone.trees.state import absence_proof, existence_proof
@@ -134,6 +137,8 @@ class MemoryService:
             protocol=1,
             version="0.1.0",
         )
+
+    sees_ledger = True
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -447,6 +452,16 @@ class MemoryService:
 
     def get(self, key: bytes) -> bytes | None:
         return self.view.get(key)
+
+    @property
+    def height(self) -> int:
+        return self.view.height
+
+    async def known_key(self, iss: str, sub: str, *, kid: bytes | None) -> KnownKey | None:
+        return RegistryReads(self).known_key(iss, sub, kid)  # type: ignore[arg-type]
+
+    async def read_rights(self, asker: Asker | None) -> ReadRights:
+        return RegistryReads(self).read_rights(asker)  # type: ignore[arg-type]
 
     async def contracts(self, *, after: str | None, limit: int) -> list[ContractInfo]:
         return ContractReads(self).contracts(after=after, limit=limit)

@@ -182,6 +182,20 @@ def test_port_and_case_of_a_host_do_not_matter(header: str, name: str) -> None:
     assert "localhost" in LOOPBACK
 
 
+@pytest.mark.parametrize(
+    ("secret", "text", "expected"),
+    [
+        (b"x", "x", True),
+        (b"x", "y", False),
+        (b"", "", False),
+        (b"x", "", False),
+        (b"x", "\udcff", False),
+    ],
+)
+def test_token_is_only_itself(secret: bytes, text: str, *, expected: bool) -> None:
+    assert OperatorToken(secret=secret).equals(text) is expected
+
+
 def test_token_does_not_show_itself() -> None:
     assert "secret" not in repr(OperatorToken(secret=b"secret"))
 

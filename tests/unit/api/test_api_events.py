@@ -28,7 +28,7 @@ def read(
     request = FakeRequest(**({"last_event_id": last} if last else {}))
 
     async def collect() -> list[str]:
-        response = streams.respond(request, after)  # type: ignore[arg-type]
+        response = streams.respond(request, after, desk.world.service)  # type: ignore[arg-type]
         found: list[str] = []
         body = response.body_iterator
         async for part in body:
@@ -67,7 +67,7 @@ def test_last_event_id_wins_over_the_query(desk: Desk) -> None:
 def test_stream_without_a_cursor_begins_now(desk: Desk) -> None:
     async def scene() -> str:
         streams: EventStreams = desk.world.app.state.event_streams
-        body = streams.respond(FakeRequest(), None).body_iterator  # type: ignore[arg-type]
+        body = streams.respond(FakeRequest(), None, desk.world.service).body_iterator  # type: ignore[arg-type]
         waiting = asyncio.ensure_future(first_event(body))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -91,7 +91,7 @@ def test_silence_is_filled_with_comments_and_stop_ends_the_stream(desk: Desk) ->
     async def scene() -> list[str]:
         streams: EventStreams = desk.world.app.state.event_streams
         parts: list[str] = []
-        async for part in streams.respond(FakeRequest(), None).body_iterator:  # type: ignore[arg-type]
+        async for part in streams.respond(FakeRequest(), None, desk.world.service).body_iterator:  # type: ignore[arg-type]
             parts.append(bytes(part).decode())
             if len(parts) == 3:
                 await desk.world.service.stop()

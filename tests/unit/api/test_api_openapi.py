@@ -124,7 +124,7 @@ def test_error_page_has_every_code() -> None:
 def test_metrics_page_has_every_metric_that_a_node_shows(desk: Desk) -> None:
     desk.get("/v1/ledger")
     shown = set(re.findall(r"^# TYPE (\S+)", desk.get("/metrics").text, re.MULTILINE))
-    assert len(shown) == len(metrics.GAUGES) + len(metrics.TALLIES) + 2
+    assert len(shown) == len(metrics.GAUGES) + len(metrics.TALLIES) + len(metrics.TRAFFIC)
     page = (DOCS / "metrics.md").read_text()
     assert [name for name in shown if f"`{name}`" not in page] == []
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from drystone import limits
-from drystone.config import FILE_BYTES_MAX, Settings, parse_settings, read_settings, sample
+from drystone.config import (
+    FILE_BYTES_MAX,
+    Settings,
+    parse_settings,
+    read_policy,
+    read_settings,
+    sample,
+)
 from drystone.errors import ConfigInvalid
 
 
@@ -86,3 +93,38 @@ def test_a_file_that_is_no_text_or_too_long_is_refused(tmp_path: Path, data: byt
     path.write_bytes(data)
     with pytest.raises(ConfigInvalid):
         read_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("", "open"),
+        ('[http]\nhost = "localhost"', "open"),
+        ('[http]\nhost = "::1"', "open"),
+        ('[http]\nhost = "127.9.9.9"', "open"),
+        ('[http]\nhost = "0.0.0.0"', "members"),
+        ('[http]\nhost = "::"', "members"),
+        ('[http]\nhost = "192.168.1.5"', "members"),
+        ('[http]\nhost = "127.evil.example"', "members"),
+        ('[http]\nhost = ""', "members"),
+        ('[http]\npublic_url = "https://ledger.example"', "members"),
+        ('[read]\npolicy = "rules"', "rules"),
+        ('[http]\nhost = "0.0.0.0"\n[read]\npolicy = "open"', "open"),
+    ],
+)
+def test_whoever_others_can_reach_asks_who_they_are(text: str, policy: str) -> None:
+    assert read_policy(parse_settings(text, {})) == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[read]\npolicy = "everybody"',
+        "[read]\npolicy = true",
+        '[read]\nlog = "rules"',
+        "[read]\nx=1",
+    ],
+)
+def test_read_policy_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigInvalid):
+        parse_settings(text, {})

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Response
 
 from drystone.api.documents import LedgerDocument, ledger_document
-from drystone.api.views.requests import Node, media, refusals
+from drystone.api.views.requests import LogNode, PublicNode, media, refusals
 from drystone.errors import NotFound, TileMalformed
 from drystone.limits import TILE_WIDTH
 from drystone.trees.tiles import parse_tile_path
@@ -26,7 +26,7 @@ PARTIAL: Final = "public, max-age=60"
 
 
 @router.get("/v1/ledger", tags=["ledger"])
-async def get_ledger(service: Node) -> LedgerDocument:
+async def get_ledger(service: PublicNode) -> LedgerDocument:
     """The ledger, this node and the last commit."""
     return ledger_document(service.info, await service.head())
 
@@ -42,7 +42,7 @@ async def get_ledger(service: Node) -> LedgerDocument:
     },
     response_class=Response,
 )
-async def get_trust(service: Node) -> Response:
+async def get_trust(service: PublicNode) -> Response:
     """The trust file that this node hands out; compare it with one you got another way."""
     return Response(
         await service.trust(),
@@ -57,7 +57,7 @@ async def get_trust(service: Node) -> Response:
     responses=media(CHECKPOINT, "A C2SP signed note."),
     response_class=Response,
 )
-async def get_checkpoint(service: Node) -> Response:
+async def get_checkpoint(service: LogNode) -> Response:
     """The signed head of the log."""
     return Response(
         await service.checkpoint(),
@@ -72,7 +72,7 @@ async def get_checkpoint(service: Node) -> Response:
     responses={**media(TILE, "Hashes or entries."), **refusals(NotFound, TileMalformed)},
     response_class=Response,
 )
-async def get_tile(path: TilePath, service: Node) -> Response:
+async def get_tile(path: TilePath, service: LogNode) -> Response:
     """A tile of hashes (`/tile/L/N[.p/W]`) or a bundle of entries (`/tile/entries/N[.p/W]`)."""
     tile = parse_tile_path(f"tile/{path}")
     if tile.level is None:

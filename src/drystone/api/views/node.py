@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from drystone.api.documents import HealthDocument, health_document
 from drystone.api.events import MEDIA_TYPE, EventStreams
 from drystone.api.metrics import CONTENT_TYPE, Traffic, expose
-from drystone.api.views.requests import Node, media, refusals
+from drystone.api.views.requests import MetricsNode, Node, PublicNode, media, refusals
 from drystone.errors import Overloaded, RequestMalformed
 
 router = APIRouter(tags=["node"])
@@ -31,7 +31,7 @@ EventsAfter = Annotated[
 @router.get(
     "/healthz", responses={503: {"model": HealthDocument, "description": "It is not well."}}
 )
-async def get_health(service: Node, response: Response) -> HealthDocument:
+async def get_health(service: PublicNode, response: Response) -> HealthDocument:
     """Whether the node does its work, in one sentence and in parts."""
     health = await service.health()
     response.status_code = 200 if health.ok else 503
@@ -43,7 +43,7 @@ async def get_health(service: Node, response: Response) -> HealthDocument:
     responses=media(METRICS, "Prometheus' text format."),
     response_class=Response,
 )
-async def get_metrics(request: Request, service: Node) -> Response:
+async def get_metrics(request: Request, service: MetricsNode) -> Response:
     """The node's numbers, for Prometheus."""
     traffic = cast("Traffic", request.app.state.traffic)
     return Response(expose(traffic, await service.metrics()), media_type=CONTENT_TYPE)
@@ -57,7 +57,9 @@ async def get_metrics(request: Request, service: Node) -> Response:
     },
     response_class=StreamingResponse,
 )
-async def get_events(request: Request, after: EventsAfter = None) -> StreamingResponse:
+async def get_events(
+    request: Request, service: Node, after: EventsAfter = None
+) -> StreamingResponse:
     """Blocks, refusals and events as server-sent events; resumes behind `Last-Event-ID`."""
     streams = cast("EventStreams", request.app.state.event_streams)
-    return streams.respond(request, after)
+    return streams.respond(request, after, service)

@@ -1,8 +1,9 @@
 """Readings of devices that cannot sign: JSON in, a record signed by this gateway out.
 
-The record says for ever that the gateway attests it. Needs the operator token, because nothing in
-the request proves who measured. Numbers are read digit for digit: `21.50` is the decimal fraction
-(-2, 2150), never a binary float. Source: design.md section 3 (unsigned devices), formats.md B.
+The record says for ever that the gateway attests it. Needs the operator token, or one with the
+scope `attest`, because nothing in the request proves who measured. Numbers are read digit for
+digit: `21.50` is the decimal fraction (-2, 2150), never a binary float.
+Source: design.md section 3 (unsigned devices), formats.md B.
 """
 
 import json
@@ -12,9 +13,9 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drystone.api.border import ApiSettings
+from drystone.api.access import Access
 from drystone.api.lists import Hex, Row
-from drystone.api.views.requests import ID_PATTERN, Node, Settings, refusals
+from drystone.api.views.requests import ID_PATTERN, CurrentAccess, PublicNode, refusals
 from drystone.errors import (
     DiskFull,
     MediaTypeUnsupported,
@@ -87,12 +88,12 @@ class AnswerDocument(Row):
 )  # fmt: skip
 async def post_reading(
     request: Request,
-    service: Node,
-    settings: Settings,
+    service: PublicNode,
+    access: CurrentAccess,
     wait: Annotated[Wait | None, Query(description="Answer when this is known.")] = None,
 ) -> AnswerDocument:
     """Attests an unsigned device's reading; the record says for ever who signed it."""
-    reading = await _read(request, settings)
+    reading = await _read(request, access)
     measurements = [
         Measurement(
             one.name, one.unit, _value(one.value), None if one.time is None else _number(one.time)
@@ -106,9 +107,9 @@ async def post_reading(
     return _document(answer)
 
 
-async def _read(request: Request, settings: ApiSettings) -> AttestedReading:
+async def _read(request: Request, access: Access) -> AttestedReading:
     """The body, after the token was checked; the body's bound is the border's."""
-    settings.token.check(request)
+    await access.demand_attesting(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise MediaTypeUnsupported(f"{kind or 'no content type'}; send {JSON}")

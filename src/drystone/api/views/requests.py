@@ -4,15 +4,21 @@ Path and query values are checked here, before anything is fetched. A stream is 
 by `/{iss}/{sub}`, and by `?device=` where the member is a gateway that attests the device.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 
-from drystone.api.border import ApiSettings
+from drystone.api.access import (
+    Access,
+    LogNode,
+    MetricsNode,
+    Node,
+    PublicNode,
+    current_access,
+)
 from drystone.api.lists import SUFFIXES, Row, list_responses
 from drystone.api.problems import MEDIA_TYPE, status_of, title_of
-from drystone.api.service import Service
 from drystone.api.values import StreamKey
 from drystone.errors import DrystoneError, NotAcceptable, RequestMalformed
 from drystone.limits import EPOCH_MAX, ID_LENGTH_MAX, SEQUENCE_MAX
@@ -33,24 +39,24 @@ Height = Annotated[int, Path(ge=0, le=INTEGER_MAX, description="Height; 0 is the
 Hash = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="32 bytes in lower-case hex.")]
 
 
-def current_service(request: Request) -> Service:
-    """The node that this application serves."""
-    return cast("Service", request.app.state.service)
-
-
-def current_settings(request: Request) -> ApiSettings:
-    """What the application was told."""
-    return cast("ApiSettings", request.app.state.settings)
-
-
 def stream_key(iss: Iss, sub: Sub, device: Device = None) -> StreamKey:
     """The stream that path and query name."""
     return (iss, sub) if device is None else (iss, sub, device)
 
 
-Node = Annotated[Service, Depends(current_service)]
-Settings = Annotated[ApiSettings, Depends(current_settings)]
+CurrentAccess = Annotated[Access, Depends(current_access)]
 StreamName = Annotated[StreamKey, Depends(stream_key)]
+
+__all__ = [
+    "CurrentAccess",
+    "LogNode",
+    "MetricsNode",
+    "Node",
+    "PublicNode",
+    "add_list",
+    "media",
+    "refusals",
+]
 
 RowT = TypeVar("RowT", bound=Row)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -78,17 +84,28 @@ def media(kind: str, description: str) -> dict[int | str, dict[str, Any]]:
 
 
 def add_list(
-    router: APIRouter, path: str, *, row: type[RowT], also: tuple[type[DrystoneError], ...] = ()
+    router: APIRouter,
+    path: str,
+    *,
+    row: type[RowT],
+    also: tuple[type[DrystoneError], ...] = (),
+    security: Sequence[Mapping[str, list[str]]] = (),
 ) -> Callable[[Endpoint], Endpoint]:
     """Registers a list's route, and the same with `.json`, `.csv` and `.cbor` behind its path.
 
-    `also` are refusals beside those of every list.
+    `also` are refusals beside those of every list, `security` is what the description says of it.
     """
 
     def register(endpoint: Endpoint) -> Endpoint:
         answers = {**list_responses(row), **refusals(NotAcceptable, RequestMalformed, *also)}
+        extra: dict[str, Any] | None = {"security": list(security)} if security else None
         router.add_api_route(
-            path, endpoint, methods=["GET"], responses=answers, response_model=None
+            path,
+            endpoint,
+            methods=["GET"],
+            responses=answers,
+            response_model=None,
+            openapi_extra=extra,
         )
         for suffix in SUFFIXES:
             router.add_api_route(
