@@ -139,9 +139,9 @@ def maintenance(
 
     Deploys the contract `maintenance`, admits the maintenance firm as a second organisation,
     streams signed readings, counts exceedances: 1,000 ask for nothing, the next one requests
-    service or orders a part. The part is paid with tokens, both orders accepted, completed and rated; every
-    count is compared with one made apart; a receipt is verified offline. Ends with 0 only if all of
-    it held.
+    service or orders a part. The part is paid with tokens, both orders are accepted, completed
+    and rated; every count is compared with one made apart; a receipt is verified offline. Ends
+    with 0 only if all of it held.
 
     Examples:
       drystone demo maintenance

@@ -29,11 +29,16 @@ WAIT_S_MAX: Final = 30.0
 
 
 def set_up(stage: Stage, *, organisation: str, contract: str) -> bool:
-    """Begin a ledger, start its node, and deploy a contract that comes with the program, with its profiles."""
+    """Begin a ledger, start its node, and deploy a contract of the program."""
     made = stage.run("init", "--org", organisation, "--node", "gw-1", "--json")
     if not stage.note("drystone init: a new ledger", held=made.code == 0, detail=made.stderr):
         return False
     stage.note(f"node runs, in processes of its own: {stage.start_node()}", held=True)
+    return deploy(stage, contract)
+
+
+def deploy(stage: Stage, contract: str) -> bool:
+    """Put a contract that comes with the program on the ledger, with its profiles."""
     folder = str(APPS / contract)
     submitted = stage.run("contract", "submit", folder, "--json")
     deployed = stage.run("contract", "deploy", folder, "--json")

@@ -16,14 +16,18 @@ from drystone.cli.demo_contract import Follower, Pace, decide, kept, set_up, sum
 from drystone.cli.demo_plant import (
     CONTRACT,
     FACTORY,
+    FUNDS,
     PART,
     PARTS,
+    PRICE,
     THRESHOLD,
     Machine,
     Plant,
     admit,
+    balance,
     build_plant,
     declare,
+    fund,
     machine_table,
     values_of,
 )
@@ -73,6 +77,8 @@ def _show(stage: Stage, file: Path | None, *, seed: int) -> bool:
     with Client(endpoint) as node:
         plant = build_plant(stage, node, file, seed=seed)
         if plant is None or not declare(stage, node, plant, recorded=file is not None):
+            return False
+        if not fund(stage, node, plant):
             return False
         height = node.get("/v1/ledger")["head"]["height"]
         with Follower(endpoint, contract=CONTRACT, height=height) as follower:
@@ -164,7 +170,7 @@ def _serve(stage: Stage, node: Client, plant: Plant, follower: Follower) -> None
     unit, mechanic = plant.unit, plant.mechanic
     order = {"addr1": unit.address, "addr2": address, "part": PART, "count": 1}
     refused = decide(node, [unit.call(CONTRACT, "orderPart", order)])
-    numbers = [event[0]["order"] for event in asked.values()]
+    numbers = [seen[0]["order"] for seen in asked.values()]
     for number in numbers:
         which = {"machine": address, "order": number}
         turns = [
@@ -176,10 +182,11 @@ def _serve(stage: Stage, node: Client, plant: Plant, follower: Follower) -> None
     orders = kept(node, CONTRACT, f"order/{address}").values()
     stock = kept(node, CONTRACT, f"part/{mechanic.address}").values()
     stage.note(
-        f"{len(orders)} orders accepted, completed, rated; one part less in stock",
+        f"{len(orders)} orders accepted, completed, rated; {PRICE} tokens moved, one part less",
         held=not refused
         and [row["state"] for row in orders] == ["rated"] * len(numbers)
-        and [row["stock"] for row in stock] == [PARTS - 1],
+        and [row["stock"] for row in stock] == [PARTS - 1]
+        and (balance(node, unit), balance(node, mechanic)) == (FUNDS - PRICE, PRICE),
         detail=", ".join(refused) or "\n".join(_order_text(row) for row in orders),
     )
     _run_on(stage, node, plant, address)

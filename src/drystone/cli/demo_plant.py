@@ -7,13 +7,15 @@ Lives here: who is there, what their limits are, what each machine has sent, and
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from drystone.apps.maintenance import scenario
 from drystone.apps.maintenance.scenario import Sample
-from drystone.cli.demo_contract import Device, decide, enrol, kept, units
+from drystone.cli.demo_contract import Device, decide, deploy, enrol, kept
 from drystone.cli.demo_stage import Stage
+from drystone.cli.node_access import caller
 from drystone.client import Client
 from drystone.sim.pump import Pump
 
@@ -27,7 +29,12 @@ MECHANIC: Final = "mechanic"
 CONTRACT: Final = "maintenance"
 PART: Final = "bearing-6204"
 PARTS: Final = 10
+PRICE: Final = 40
+FUNDS: Final = 100
 THRESHOLD: Final = 1_000
+HEADINGS: Final = {"vibration": "vibr.", "temperature": "temp.", "voltage": "V", "pressure": "kPa"}
+"""Channels as the table shows them, in its order."""
+ASKS: Final = {"service": "service", "replacement": "part"}
 PAST_S: Final = 4_000
 """How far back the emulated machines' clocks begin."""
 PUMPS: Final[Mapping[str, int | None]] = {"pump-1": 60, "pump-2": None, "pump-3": 700}
@@ -128,7 +135,7 @@ def _endless(pump: Pump) -> Iterator[list[Sample]]:
 
 def declare(stage: Stage, node: Client, plant: Plant, *, recorded: bool) -> bool:
     """Say whose the machines are and who serves them; set limits where they are not the published ones."""
-    stocked = {"part": PART, "stock": PARTS, "price": 40}
+    stocked = {"part": PART, "stock": PARTS, "price": PRICE}
     calls = [plant.mechanic.call(CONTRACT, "stock_part", stocked)]
     for machine in plant.machines:
         row = {
@@ -154,6 +161,29 @@ def declare(stage: Stage, node: Client, plant: Plant, *, recorded: bool) -> bool
     )
 
 
+def fund(stage: Stage, node: Client, plant: Plant) -> bool:
+    """Begin a token, give the unit some, and let the contract pay parts with what the unit allows it."""
+    if not deploy(stage, "token"):
+        return False
+    operator = caller(node, stage.home, None)
+    operator.call("token", "create", {"name": "Service", "symbol": "SRV", "decimals": 0})
+    operator.call("token", "mint", {"receiver": plant.unit.address, "amount": FUNDS})
+    operator.call(CONTRACT, "configure", {"token": "token"})
+    allowed = plant.unit.call("token", "allow", {"contract": CONTRACT, "amount": FUNDS})
+    refused = decide(node, [allowed])
+    return stage.note(
+        f"{plant.unit.address} holds {FUNDS} tokens and allows {CONTRACT} to pay with them",
+        held=not refused and balance(node, plant.unit) == FUNDS,
+        detail=", ".join(refused),
+    )
+
+
+def balance(node: Client, member: Device) -> int:
+    """Return how many tokens a member holds."""
+    values = kept(node, "token", f"balance/{member.address}")
+    return values.get(f"balance/{member.address}", 0)
+
+
 def values_of(node: Client, machine: Machine) -> dict[str, Any]:
     """Return what the ledger keeps of a machine."""
     path = f"device/{machine.device.address}"
@@ -177,19 +207,26 @@ def machine_table(node: Client, plant: Plant) -> "Table":
         padding=(0, 1),
     )
     table.add_column("machine", no_wrap=True)
-    channels = list(plant.machines[0].units)[:4]
-    for channel in channels:
-        table.add_column(channel[:11], justify="right", no_wrap=True)
-    for channel in plant.limits:
-        table.add_column(f"> {channel[:4]}", justify="right", no_wrap=True)
-    table.add_column("waiting", no_wrap=True)
+    for channel, heading in HEADINGS.items():
+        table.add_column(heading, justify="right", no_wrap=True)
+        if channel in plant.limits:
+            table.add_column("beyond", justify="right", no_wrap=True)
+    table.add_column("asks", no_wrap=True)
     for machine in plant.machines:
         value = values_of(node, machine)
-        counts = [value["counts"].get(channel, 0) for channel in plant.limits]
-        table.add_row(
-            machine.device.member,
-            *(units(value["last"].get(channel)) for channel in channels),
-            *(f"[yellow]{count:,}[/yellow]" if count else "0" for count in counts),
-            ", ".join(row["kind"] for row in value["waiting"].values()) or "-",
-        )
+        cells: list[str] = []
+        for channel in HEADINGS:
+            cells.append(_number(channel, value["last"].get(channel)))
+            if channel in plant.limits:
+                count = value["counts"].get(channel, 0)
+                cells.append(f"[yellow]{count:,}[/yellow]" if count else "0")
+        asks = ", ".join(ASKS[row["kind"]] for row in value["waiting"].values())
+        table.add_row(machine.device.member, *cells, asks or "-")
     return table
+
+
+def _number(channel: str, millionths: int | None) -> str:
+    """Write a measured value with two decimals, a pressure in kPa."""
+    if millionths is None:
+        return "-"
+    return f"{Decimal(millionths).scaleb(-9 if channel == 'pressure' else -6):.2f}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,37 +211,3 @@ class TestEmulated:
             chain.batch([(one, scenario.told(next(cells))) for _ in range(90)])
         assert [act.outcome.code for act in chain.acts[-90:]] == ["accepted"] * 90
         assert chain.events_of("battery.cell-fault") == []
-
-
-@pytest.mark.slow
-class TestRecorded:
-    """S0.11: healthy hours of real cells, where the folder with the recordings is named by DRYSTONE_DATA."""
-
-    def recorded(self) -> list[scenario.Sample]:
-        folder = os.environ.get("DRYSTONE_DATA", "")
-        file = Path(folder) / scenario.FILE
-        if not folder or not file.is_file():
-            pytest.skip(f"DRYSTONE_DATA names no folder with {scenario.FILE}")
-        return list(scenario.recorded(file, cells=scenario.GROUP))
-
-    def test_sixteen_hours_of_three_cells_raise_no_alarm(
-        self, chain: Chain, module: Device
-    ) -> None:
-        samples = self.recorded()
-        assert len(samples) > 3_000
-        for begin in range(0, len(samples), 200):
-            chain.batch([(module, scenario.told(s)) for s in samples[begin : begin + 200]])
-        assert chain.state("battery", module)["seq"] == len(samples) - 1
-        assert chain.events_of("battery.cell-fault") == []
-
-    def test_fault_put_into_the_recording_is_found(self, chain: Chain, module: Device) -> None:
-        samples = self.recorded()[:150]
-        for index, sample in enumerate(samples):
-            if index >= 80:
-                cells = [sample.cells[0], sample.cells[1] - Decimal("0.12"), sample.cells[2]]
-                sample = sample._replace(cells=tuple(cells))
-            chain.reading(module, scenario.told(sample))
-            if chain.outcome.events:
-                break
-        assert [e["cell"] for e in chain.events_of("battery.cell-fault")] == [2]
-        assert chain.state("battery", module)["seq"] < 90

@@ -1,8 +1,8 @@
 """Where machines' readings come from: seeded pumps, or the recorded pump of a test bed.
 
-Lives here: one shape of sample for both, and how a few seconds of samples become one pack of measurements. May not: sign
-or send. Recorded is the Skoltech Anomaly Benchmark (SKAB, one sample a second, twelve runs), which the project does not
-ship.
+Lives here: one shape of sample for both, and how a few seconds of samples become one pack of measurements. May not:
+sign or send. Recorded is the Skoltech Anomaly Benchmark (SKAB, one sample a second, twelve runs), which the project
+does not ship.
 
 Place in a record's life: before it.
 """

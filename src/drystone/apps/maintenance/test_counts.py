@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from drystone.apps.maintenance import scenario
+from drystone.apps.maintenance.conftest import MACHINE, PROVIDER, UNIT, limited
 from drystone.formats.senml import Measurement
 from drystone.sim.pump import Pump
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 Make = Callable[..., "Device"]
 
-MACHINE, UNIT, PROVIDER = "ewz/press-1", "ewz/hall-3", "bkw/service"
 UNITS = {**scenario.MACHINE, "displacement": "mm"}
 DAY_S = 86_400
 START_S = 1_762_000_000
@@ -36,9 +34,12 @@ def values(channel: str, *numbers: Any, at_s: int | None = None) -> list[Measure
 
 def exceed(chain: Chain, machine: Device, channel: str, times: int, value: Any = 201) -> None:
     """Let a machine exceed a limit so many times, 50 values a record and 20 records a vertex."""
-    packs = [[value] * min(50, times - done) for done in range(0, times, 50)]
-    for begin in range(0, len(packs), 20):
-        items = [(machine, values(channel, *pack, at_s=START_S + n)) for n, pack in enumerate(packs[begin : begin + 20])]  # fmt: skip
+    sizes = [min(50, times - done) for done in range(0, times, 50)]
+    for begin in range(0, len(sizes), 20):
+        items = [
+            (machine, values(channel, *[value] * size, at_s=START_S))
+            for size in sizes[begin : begin + 20]
+        ]
         assert {outcome.code for outcome in chain.batch(items)} == {"accepted"}
 
 
@@ -46,28 +47,6 @@ def told(chain: Chain) -> list[str]:
     """Return the names of the contract's requests so far."""
     names = ("requestService", "orderPart")
     return [e.name for e in chain.events if e.contract == "maintenance" and e.name in names]
-
-
-@pytest.fixture
-def unit(chain: Chain) -> Actor:
-    """Whose the machine is, on a chain with the contract."""
-    chain.deploy()
-    return chain.member("hall-3", roles=("unit",))
-
-
-@pytest.fixture
-def machine(chain: Chain, device: Make, unit: Actor) -> Device:
-    """A machine that signs, declared with its unit and a provider of another organisation."""
-    one = device("machine", "press-1")
-    chain.call(
-        unit,
-        "maintenance.declare_machine",
-        machine=MACHINE,
-        unit=UNIT,
-        provider=PROVIDER,
-        equipment={"equipment_type": "press", "details": "40 t", "produced": "2019-05"},
-    )
-    return one
 
 
 class TestTable:
@@ -186,12 +165,12 @@ class TestTable:
 class TestChannels:
     """The papers' contradiction 7: all four channels (and any other that has limits), above and below."""
 
-    @pytest.mark.parametrize("channel", ["vibration", "temperature", "pressure", "voltage", "displacement"])  # fmt: skip
+    @pytest.mark.parametrize("channel", UNITS)
     def test_each_channel_counts_above_and_below_its_limits_s3_82(
         self, chain: Chain, machine: Device, unit: Actor, channel: str
     ) -> None:
-        limit = {"machine": MACHINE, "channel": channel, "lower": "-1.5", "upper": "2.25"}
-        chain.call(unit, "maintenance.set_limits", **limit, count=3, window_s=0)
+        limit = limited(channel, count=3, lower="-1.5", upper="2.25")
+        chain.call(unit, "maintenance.set_limits", **limit)
         chain.reading(machine, values(channel, (-1, -15), (-2, 225), 0))
         assert chain.state("maintenance", machine)["counts"] == {}
         chain.reading(machine, values(channel, (-3, -1_501), (-3, 2_251), 3))
@@ -209,16 +188,14 @@ class TestChannels:
     def test_limits_taken_away_count_nothing(
         self, chain: Chain, machine: Device, unit: Actor
     ) -> None:
-        none: dict[str, Any] = {"channel": "vibration", "lower": "", "upper": "", "count": 1}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **none, window_s=0)
+        chain.call(unit, "maintenance.set_limits", **limited("vibration", count=1, upper=""))
         chain.reading(machine, values("vibration", 900))
         assert chain.state("maintenance", machine)["counts"] == {}
         assert chain.state("maintenance", machine)["last"] == {"vibration": 900_000_000}
 
     def test_new_limits_begin_a_new_count(self, chain: Chain, machine: Device, unit: Actor) -> None:
         exceed(chain, machine, "vibration", 5, 101)
-        limit: dict[str, Any] = {"channel": "vibration", "lower": "", "upper": "90", "count": 9}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=0)
+        chain.call(unit, "maintenance.set_limits", **limited("vibration", count=9, upper="90"))
         exceed(chain, machine, "vibration", 9, 91)
         assert told(chain) == []
         assert chain.state("maintenance", machine)["beyond"]["vibration"] == 14
@@ -279,8 +256,8 @@ class TestWindow:
     """The papers' contradiction 8: faithful without a window, and a window as an option."""
 
     def limit(self, chain: Chain, unit: Actor, *, window_s: int) -> None:
-        limit: dict[str, Any] = {"channel": "vibration", "lower": "", "upper": "100", "count": 10}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=window_s)
+        limit = limited("vibration", count=10, window_s=window_s)
+        chain.call(unit, "maintenance.set_limits", **limit)
 
     def test_exceedances_over_years_fire_without_a_window(
         self, chain: Chain, machine: Device, unit: Actor, clock: Clock
@@ -358,33 +335,3 @@ class TestStreams:
             assert chain.batch([(machine, pack)])[0].code == "accepted"
         assert before <= 1_000 < seen
         assert chain.state("maintenance", machine)["counts"]["vibration"] == seen - 1_001
-
-    @pytest.mark.slow
-    def test_recorded_pump_asks_as_often_as_counting_apart_gives(
-        self, chain: Chain, device: Make, unit: Actor
-    ) -> None:
-        folder = os.environ.get("DRYSTONE_DATA", "")
-        file = Path(folder) / scenario.FILE
-        if not folder or not file.is_file():
-            pytest.skip(f"DRYSTONE_DATA names no folder with {scenario.FILE}")
-        samples = list(scenario.recorded(file))
-        pump = device("pump", "skab")
-        chain.call(unit, "maintenance.declare_machine", machine="ewz/skab", unit=UNIT, provider=PROVIDER, equipment={})  # fmt: skip
-        for channel in scenario.PUMP:
-            lower, upper = scenario.RECORDED_LIMITS.get(channel, ("", ""))
-            limit: dict[str, Any] = {"channel": channel, "lower": lower, "upper": upper}
-            chain.call(unit, "maintenance.set_limits", machine="ewz/skab", **limit, count=1_000, window_s=0)  # fmt: skip
-        packs = list(scenario.packs(samples))
-        for begin in range(0, len(packs), 100):
-            items = [
-                (pump, scenario.measurements(pack, units=scenario.PUMP))
-                for pack in packs[begin : begin + 100]
-            ]
-            assert {outcome.code for outcome in chain.batch(items)} == {"accepted"}
-        kept = chain.state("maintenance", pump)
-        for channel, (lower, upper) in scenario.RECORDED_LIMITS.items():
-            apart = scenario.exceedances(samples, channel, lower=lower, upper=upper)
-            assert kept["beyond"][channel] == apart
-            assert kept["counts"][channel] == apart % 1_001
-        assert kept["counts"]["voltage"] == 999, "two short of a request"
-        assert sorted(told(chain)) == ["orderPart", "requestService"]

@@ -2,91 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drystone.apps.maintenance.conftest import MACHINE, PROVIDER, UNIT, limited
+
 if TYPE_CHECKING:
     from drystone.sim.world import Actor
-    from drystone.workshop.actors import Device, Organisation
+    from drystone.workshop.actors import Device
     from drystone.workshop.chain import Chain, Clock
 
-Make = Callable[..., "Device"]
-
-MACHINE, UNIT, PROVIDER = "ewz/press-1", "ewz/hall-3", "bkw/service"
-NOBODY = {"vibration": 101}
 
 ORDER = {"addr1": UNIT, "addr2": MACHINE, "part": "bearing"}
-
-TOKEN = """
-def mint(ctx, to, amount):
-    put("balance/" + to, (get("balance/" + to) or 0) + amount)
-
-def transfer(ctx, to, amount):
-    sender = ctx["iss"] + "/" + ctx["sub"]
-    if (get("balance/" + sender) or 0) < amount:
-        fail("too-little")
-    put("balance/" + sender, get("balance/" + sender) - amount)
-    put("balance/" + to, (get("balance/" + to) or 0) + amount)
-    emit("transfer", {"from": sender, "to": to, "amount": amount})
-"""
-TOKEN_MANIFEST = """
-name = "token"
-version = 1
-exports = ["transfer"]
-[calls.mint]
-roles = ["governor"]
-args = { to = "text", amount = "int" }
-[calls.transfer]
-args = { to = "text", amount = "int" }
-"""
-
-
-@pytest.fixture
-def unit(chain: Chain) -> Actor:
-    """Whose the machine is, on a chain with the contract."""
-    chain.deploy()
-    return chain.member("hall-3", roles=("unit",))
-
-
-@pytest.fixture
-def provider(chain: Chain, unit: Actor) -> Actor:
-    """Who serves it, in another organisation; two bearings in stock, 40 tokens each."""
-    one = chain.member("service", roles=("provider",), org="bkw")
-    chain.call(one, "maintenance.stock_part", part="bearing", stock=2, price=40)
-    return one
-
-
-@pytest.fixture
-def machine(chain: Chain, device: Make, unit: Actor, provider: Actor) -> Device:
-    one = device("machine", "press-1")
-    chain.call(unit, "maintenance.declare_machine", **declared())
-    return one
-
-
-@pytest.fixture
-def paying(chain: Chain, tmp_path: Path, org: Organisation, machine: Device) -> None:
-    """A token contract that parts are paid with; the unit has 100."""
-    (tmp_path / "contract.toml").write_text(TOKEN_MANIFEST)
-    (tmp_path / "contract.star").write_text(TOKEN)
-    chain.deploy(tmp_path)
-    chain.call(org, "token.mint", to=UNIT, amount=100)
-    chain.call(org, "maintenance.configure", token="token")
-
-
-def declared(**other: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {"machine": MACHINE, "unit": UNIT, "provider": PROVIDER, "equipment": {}}
-    return row | other
-
-
-def asked(chain: Chain, unit: Actor, machine: Device) -> None:
-    """Let the machine's vibration ask for service, as order 1, with its second exceedance."""
-    limit: dict[str, Any] = {"channel": "vibration", "lower": "", "upper": "100", "count": 1}
-    chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=0)
-    for _ in range(2):
-        chain.reading(machine, NOBODY)
 
 
 def order(chain: Chain, number: int = 1) -> dict[str, Any]:
@@ -103,12 +32,11 @@ def balances(chain: Chain) -> dict[str, int]:
 
 class TestLife:
     def test_request_of_a_machine_becomes_an_order_rated_at_its_end_s3_119(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device
     ) -> None:
-        asked(chain, unit, machine)
         which = {"machine": MACHINE, "order": 1}
         chain.call(provider, "maintenance.accept", **which, due_ms=1_800_000_000_000)
-        assert chain.state("maintenance", machine)["waiting"] == {}
+        assert chain.state("maintenance", asking)["waiting"] == {}
         chain.call(provider, "maintenance.complete", **which, report="bearing replaced")
         chain.call(unit, "maintenance.rate", **which, stars=4, note="quick")
         kept = order(chain)
@@ -120,13 +48,12 @@ class TestLife:
         assert states == ["accepted", "completed", "rated"]
 
     def test_machine_can_ask_again_once_its_request_is_taken_on(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device
     ) -> None:
-        asked(chain, unit, machine)
         chain.call(provider, "maintenance.accept", machine=MACHINE, order=1, due_ms=0)
         for _ in range(2):
-            chain.reading(machine, NOBODY)
-        assert chain.state("maintenance", machine)["waiting"]["vibration"]["order"] == 2
+            chain.reading(asking, {"vibration": 101})
+        assert chain.state("maintenance", asking)["waiting"]["vibration"]["order"] == 2
 
     @pytest.mark.parametrize("kind", ["service", "replenishment", "replacement"])
     def test_three_kinds_of_request_by_hand_s3_83(
@@ -157,13 +84,12 @@ class TestLife:
         chain: Chain,
         unit: Actor,
         provider: Actor,
-        machine: Device,
+        asking: Device,
         who: str,
         what: str,
         args: Mapping[str, Any],
         code: str,
     ) -> None:
-        asked(chain, unit, machine)
         others = {"rival": ("provider",), "other": ("unit",)}
         people: dict[str, Actor] = {"unit": unit, "provider": provider}
         if who in others:
@@ -173,12 +99,11 @@ class TestLife:
             which = {"machine": MACHINE, "order": 1} | dict(args)
             chain.call(people[who], f"maintenance.{what}", **which)
         assert order(chain) is None
-        assert "vibration" in chain.state("maintenance", machine)["waiting"]
+        assert "vibration" in chain.state("maintenance", asking)["waiting"]
 
     def test_order_is_not_accepted_completed_or_rated_twice(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device
     ) -> None:
-        asked(chain, unit, machine)
         which = {"machine": MACHINE, "order": 1}
         turns: list[tuple[Actor, str, dict[str, Any], str]] = [
             (provider, "accept", {"due_ms": 0}, "not-requested"),
@@ -192,9 +117,8 @@ class TestLife:
 
     @pytest.mark.parametrize("stars", [0, 6, -1])
     def test_stars_are_one_to_five(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device, stars: int
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device, stars: int
     ) -> None:
-        asked(chain, unit, machine)
         which = {"machine": MACHINE, "order": 1}
         chain.call(provider, "maintenance.accept", **which, due_ms=0)
         chain.call(provider, "maintenance.complete", **which, report="")
@@ -202,22 +126,20 @@ class TestLife:
             chain.call(unit, "maintenance.rate", **which, stars=stars, note="")
 
     def test_unit_takes_a_request_back_until_it_is_answered(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device
     ) -> None:
-        asked(chain, unit, machine)
         chain.call(unit, "maintenance.cancel", machine=MACHINE, order=1)
         assert order(chain)["state"] == "cancelled"
         with chain.refused("maintenance.not-requested"):
             chain.call(provider, "maintenance.accept", machine=MACHINE, order=1, due_ms=0)
 
     def test_plan_moves_on_with_each_completed_order_s3_119(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device, clock: Clock
+        self, chain: Chain, unit: Actor, provider: Actor, asking: Device, clock: Clock
     ) -> None:
         planned = {"machine": MACHINE, "every_s": 86_400, "task": "grease"}
         with chain.refused("maintenance.not-yours"):
             chain.call(chain.member("rival", roles=("provider",)), "maintenance.plan", **planned)
         chain.call(provider, "maintenance.plan", **planned)
-        asked(chain, unit, machine)
         chain.call(provider, "maintenance.accept", machine=MACHINE, order=1, due_ms=0)
         clock.tick(3_600)
         moment = clock.ms
@@ -240,7 +162,8 @@ class TestParts:
         self, chain: Chain, unit: Actor, provider: Actor, paying: None
     ) -> None:
         chain.call(provider, "maintenance.stock_part", part="bearing", stock=9, price=40)
-        with chain.refused("token.too-little"):
+        chain.call(unit, "token.allow", contract="maintenance", amount=1_000)
+        with chain.refused("token.overdraft"):
             chain.call(unit, "maintenance.orderPart", **ORDER, count=3)
         assert balances(chain) == {UNIT: 100}
         assert stock(chain) == 9
@@ -264,13 +187,21 @@ class TestParts:
             chain.call(unit, "maintenance.orderPart", **ORDER | args)
         assert (stock(chain), balances(chain)) == (2, {UNIT: 100})
 
+    def test_contract_moves_only_what_the_unit_has_allowed(
+        self, chain: Chain, unit: Actor, paying: None
+    ) -> None:
+        chain.call(unit, "token.allow", contract="maintenance", amount=79)
+        with chain.refused("token.not-allowed"):
+            chain.call(unit, "maintenance.orderPart", **ORDER, count=2)
+        assert (stock(chain), balances(chain)) == (2, {UNIT: 100})
+
     def test_nobody_orders_in_the_units_name(self, chain: Chain, paying: None) -> None:
         with chain.refused("maintenance.not-yours"):
             other = chain.member("hall-4", roles=("unit",))
             chain.call(other, "maintenance.orderPart", **ORDER, count=1)
 
     def test_without_a_token_contract_the_order_stands_unpaid(
-        self, chain: Chain, unit: Actor, machine: Device
+        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
     ) -> None:
         chain.call(unit, "maintenance.orderPart", **ORDER, count=1)
         assert (order(chain)["paid"], stock(chain)) == (0, 1)
@@ -279,8 +210,13 @@ class TestParts:
         self, chain: Chain, unit: Actor, provider: Actor, paying: None
     ) -> None:
         chain.call(unit, "maintenance.orderPart", **ORDER, count=2)
-        chain.call(provider, "maintenance.decline", machine=MACHINE, order=1, reason="strike")
-        assert balances(chain) == {UNIT: 100, PROVIDER: 0}
+        turn = {"machine": MACHINE, "order": 1, "reason": "strike"}
+        with chain.refused("token.not-allowed"):
+            chain.call(provider, "maintenance.decline", **turn)
+        assert (stock(chain), order(chain)["state"]) == (0, "ordered")
+        chain.call(provider, "token.allow", contract="maintenance", amount=80)
+        chain.call(provider, "maintenance.decline", **turn)
+        assert balances(chain) == {UNIT: 100}
         assert stock(chain) == 2
         assert (order(chain)["state"], order(chain)["refunded"]) == ("declined", 80)
 
@@ -294,8 +230,7 @@ class TestParts:
     def test_order_answers_the_temperature_that_asked_for_it_s3_87(
         self, chain: Chain, unit: Actor, machine: Device, paying: None
     ) -> None:
-        limit: dict[str, Any] = {"channel": "temperature", "lower": "", "upper": "200", "count": 1}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=0)
+        chain.call(unit, "maintenance.set_limits", **limited("temperature", count=1))
         for _ in range(2):
             chain.reading(machine, {"temperature": 201})
         assert chain.state("maintenance", machine)["waiting"]["temperature"]["order"] == 1
@@ -306,8 +241,7 @@ class TestParts:
     def test_published_call_of_the_unit_orders_and_pays_at_once_s3_87_s3_88(
         self, chain: Chain, unit: Actor, paying: None
     ) -> None:
-        limit: dict[str, Any] = {"channel": "temperature", "lower": "", "upper": "200", "count": 1}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=0)
+        chain.call(unit, "maintenance.set_limits", **limited("temperature", count=1))
         chain.call(unit, "maintenance.set_part", machine=MACHINE, part="bearing", count=1)
         args: dict[str, Any] = {"addr1": UNIT, "addr2": MACHINE, "addr3": PROVIDER, "T": 201}
         for _ in range(2):
@@ -319,95 +253,13 @@ class TestParts:
     def test_published_call_that_cannot_pay_leaves_the_count_where_it_was(
         self, chain: Chain, unit: Actor, provider: Actor, machine: Device, paying: None
     ) -> None:
-        limit: dict[str, Any] = {"channel": "temperature", "lower": "", "upper": "200", "count": 1}
-        chain.call(unit, "maintenance.set_limits", machine=MACHINE, **limit, window_s=0)
+        chain.call(unit, "maintenance.set_limits", **limited("temperature", count=1))
         chain.call(provider, "maintenance.stock_part", part="bearing", stock=9, price=101)
+        chain.call(unit, "token.allow", contract="maintenance", amount=1_000)
         chain.call(unit, "maintenance.set_part", machine=MACHINE, part="bearing", count=1)
         args: dict[str, Any] = {"addr1": UNIT, "addr2": MACHINE, "addr3": PROVIDER, "T": 201}
         chain.call(unit, "maintenance.maintenanceService", **args, V=0)
-        with chain.refused("token.too-little"):
+        with chain.refused("token.overdraft"):
             chain.call(unit, "maintenance.maintenanceService", **args, V=0)
         assert chain.state("maintenance", machine)["counts"]["temperature"] == 1
         assert chain.events_of("maintenance.orderPart") == []
-
-
-class TestMachines:
-    def test_records_of_predictive_maintenance_have_their_places_s3_81(
-        self, chain: Chain, unit: Actor, provider: Actor, machine: Device
-    ) -> None:
-        equipment = {"equipment_type": "press", "details": "40 t", "produced": "2019-05", "parts": "bearing 6204"}  # fmt: skip
-        chain.call(unit, "maintenance.declare_machine", **declared(equipment=equipment))
-        asked(chain, unit, machine)
-        chain.call(provider, "maintenance.accept", machine=MACHINE, order=1, due_ms=0)
-        assert chain.state("maintenance", f"machine/{MACHINE}")["equipment"] == equipment
-        assert chain.state("maintenance", machine)["last"] == {"vibration": 101_000_000}
-        assert order(chain)["state"] == "accepted"
-        assert stock(chain) == 2
-
-    def test_declaring_again_keeps_counts_and_limits(
-        self, chain: Chain, unit: Actor, machine: Device
-    ) -> None:
-        chain.reading(machine, NOBODY)
-        chain.call(unit, "maintenance.declare_machine", **declared(provider="bkw/other"))
-        kept = chain.state("maintenance", machine)
-        assert (kept["provider"], kept["counts"]) == ("bkw/other", {"vibration": 1})
-
-    @pytest.mark.parametrize(
-        ("other", "code"),
-        [
-            ({"machine": "press-1"}, "address"),
-            ({"provider": "bkw/"}, "address"),
-            ({"machine": "bkw/press-1"}, "not-yours"),
-            ({"unit": "bkw/hall-1"}, "not-yours"),
-            ({"unit": "ewz/hall-4"}, "not-yours"),
-            ({"equipment": {"age": 7}}, "equipment"),
-            ({"equipment": {"details": "x" * 501}}, "equipment"),
-            ({"equipment": {str(n): "" for n in range(9)}}, "equipment"),
-        ],
-    )
-    def test_machine_that_is_not_its_callers_is_refused(
-        self, chain: Chain, unit: Actor, other: dict[str, Any], code: str
-    ) -> None:
-        with chain.refused(f"maintenance.{code}"):
-            chain.call(unit, "maintenance.declare_machine", **declared(**other))
-
-    def test_other_unit_does_not_take_a_machine_over(
-        self, chain: Chain, machine: Device, org: Organisation
-    ) -> None:
-        thief = chain.member("hall-4", roles=("unit",))
-        with chain.refused("maintenance.not-yours"):
-            chain.call(thief, "maintenance.declare_machine", **declared(unit="ewz/hall-4"))
-        chain.call(org, "maintenance.declare_machine", **declared(unit="ewz/hall-4"))
-
-    def test_token_contract_is_named_by_one_organisation_for_good(
-        self, chain: Chain, unit: Actor, org: Organisation
-    ) -> None:
-        with chain.refused("role-missing"):
-            chain.call(unit, "maintenance.configure", token="token")
-        chain.call(org, "maintenance.configure", token="token")
-        with chain.refused("maintenance.not-yours"):
-            chain.call(chain.org("bkw"), "maintenance.configure", token="mint")
-        chain.call(org, "maintenance.configure", token="")
-
-    @pytest.mark.parametrize("wrong", [{"stock": -1}, {"price": -1}])
-    def test_stock_below_nothing_is_refused(
-        self, chain: Chain, provider: Actor, wrong: dict[str, int]
-    ) -> None:
-        with chain.refused("maintenance.stock"):
-            row = {"part": "wheel", "stock": 1, "price": 1} | wrong
-            chain.call(provider, "maintenance.stock_part", **row)
-
-    def test_machine_is_shown_to_another_contract_s3_89(
-        self, chain: Chain, machine: Device, org: Organisation, tmp_path: Path
-    ) -> None:
-        (tmp_path / "contract.toml").write_text('name = "asker"\nversion = 1\n[calls.ask]\n')
-        (tmp_path / "contract.star").write_text(
-            'def ask(ctx):\n    put("answer", call("maintenance", "shown", '
-            f'{{"machine": "{MACHINE}"}}))\n'
-        )
-        chain.deploy(tmp_path)
-        chain.reading(machine, NOBODY)
-        chain.call(org, "asker.ask")
-        answer = chain.state("asker", "answer")
-        assert answer["counts"] == {"vibration": 1}
-        assert answer["limits"]["temperature"] == {"upper": 200_000_000, "count": 1_000}
