@@ -10,7 +10,7 @@ from drystone.ledger.apply import apply
 from drystone.ledger.change import Change
 from drystone.sim.world import World
 
-SOURCE = '''
+SOURCE = """
 def on_reading(ctx, old, record):
     value = record[0]["value"]
     count = old["count"] + 1 if old != None else 1
@@ -32,7 +32,7 @@ def on_reading(ctx, old, record):
 
 def set_limit(ctx, value):
     put("limit", value)
-'''
+"""
 MANIFEST = {
     "name": "mixed",
     "version": 1,
