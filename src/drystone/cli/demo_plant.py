@@ -103,7 +103,7 @@ def admit(stage: Stage) -> bool:
 
 def build_plant(stage: Stage, node: Client, file: Path | None, *, seed: int) -> Plant | None:
     """Enrol machines, the unit that runs them and the mechanic."""
-    names = ["skab-pump"] if file else list(PUMPS)
+    names = ["pump"] if file else list(PUMPS)
     profile = "pump" if file else "machine"
     devices = enrol(stage, node, FACTORY, names, "--profile", profile)
     unit = enrol(stage, node, FACTORY, [UNIT], "--role", "unit")
@@ -205,12 +205,14 @@ def machine_table(node: Client, plant: Plant) -> "Table":
         caption_justify="left",
         caption_style="",
         padding=(0, 1),
+        pad_edge=False,
+        collapse_padding=True,
     )
     table.add_column("machine", no_wrap=True)
     for channel, heading in HEADINGS.items():
         table.add_column(heading, justify="right", no_wrap=True)
         if channel in plant.limits:
-            table.add_column("beyond", justify="right", no_wrap=True)
+            table.add_column("count", justify="right", no_wrap=True)
     table.add_column("asks", no_wrap=True)
     for machine in plant.machines:
         value = values_of(node, machine)

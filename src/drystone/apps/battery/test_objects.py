@@ -232,7 +232,17 @@ class TestPacks:
         assert chain.state("battery", "pack/pack-1")["modules"] == list(self.MODULES)
 
     @pytest.mark.parametrize(
-        "modules", [[], [7], ["PI-1"], ["ewz/"], ["a/b/c/d"], ["ewz/1", "ewz/1"], ["ewz/1"] * 17]
+        "modules",
+        [
+            [],
+            [7],
+            ["PI-1"],
+            ["ewz/"],
+            ["a/b/c/d"],
+            ["ewz/1", "ewz/1"],
+            ["ewz/1"] * 17,
+            ["ewz/" + "1" * 147],
+        ],
     )
     def test_pack_of_what_are_no_modules_is_refused(
         self, chain: Chain, org: Organisation, modules: list[Any]

@@ -205,6 +205,8 @@ class TestChannels:
         assert chain.state("maintenance", machine)["last"] == {"state": "running"}
         with chain.refused("maintenance.not-a-number"):
             chain.reading(machine, {"vibration": "strong"})
+        with chain.refused("maintenance.too-long"):
+            chain.reading(machine, {"state": "x" * 501})
 
     @pytest.mark.parametrize(
         ("wrong", "code"),
