@@ -9,8 +9,10 @@ Place in a record's life: on its way into the ledger and its outcome's way back.
 section 7.
 """
 
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from drystone.checked import Packed, unpack
 from drystone.contracts.rules import Event
 from drystone.ledger.change import Block, OrderedVertex, Outcome, Unreadable
 from drystone.records.record import Record, Verified, travelling
@@ -75,7 +77,9 @@ class ProvedState(NamedTuple):
 
 
 def block_to_plain(block: Block) -> Plain:
-    """Make a block plain; a record is (record, key or None), what is no record (code, entry)."""
+    """Make a block plain; records stay packed where they are, else each is (record, key or None),
+    what is no record (code, entry).
+    """
     return (
         block.height,
         block.time_ms,
@@ -83,13 +87,27 @@ def block_to_plain(block: Block) -> Plain:
             (
                 vertex.header.raw,
                 vertex.author_key,
-                [_item_to_plain(item) for item in vertex.records],
+                _records_to_plain(vertex.records),
             )
             for vertex in block.vertices
         ],
         block.validators,
         block.protocol,
     )
+
+
+def _records_to_plain(records: Sequence[Verified | Record | Unreadable]) -> Plain:
+    """Give packets as they are, in a tuple; records one by one, in a list."""
+    if isinstance(records, Packed):
+        return records.packets
+    return [_item_to_plain(item) for item in records]
+
+
+def _records_from_plain(plain: Plain) -> Sequence[Verified | Record | Unreadable]:
+    if isinstance(plain, tuple):
+        packets = cast("tuple[bytes, ...]", plain)
+        return [item for packet in packets for item in unpack(packet)]
+    return [_item_from_plain(item) for item in plain]
 
 
 def _item_to_plain(item: Verified | Record | Unreadable) -> Plain:
@@ -105,8 +123,8 @@ def block_from_plain(plain: Plain) -> Block:
         height,
         time_ms,
         [
-            OrderedVertex(decode_header(raw), key, [_item_from_plain(item) for item in items])
-            for raw, key, items in vertices
+            OrderedVertex(decode_header(raw), key, _records_from_plain(records))
+            for raw, key, records in vertices
         ],
         validators,
         protocol,

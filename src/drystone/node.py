@@ -39,13 +39,11 @@ from drystone.gateway.intake import Bounds, FindPlace, FoundPlace, Intake
 from drystone.gateway.positions import Positions
 from drystone.gateway.recover import Recovery, find_author
 from drystone.gateway.seal import Pace, Sealer
+from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
-from drystone.gateway.verifiers import FindKey, InProcess, RecordChecker, Verifiers
+from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
 from drystone.home import Identity, open_home, write_endpoints
-from drystone.ledger import keyspace
 from drystone.ledger.genesis import validators_hash
-from drystone.ledger.rights import check_sender
-from drystone.ledger.view import Reader
 from drystone.messages import Executed
 from drystone.room import DiskRoom
 from drystone.service.node_service import NodeService, find_place
@@ -56,7 +54,6 @@ from drystone.storage.ledger import LedgerDB
 from drystone.storage.state import read_state
 from drystone.storage.vertices import VertexDB
 from drystone.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
-from drystone.verifier import KeyName
 
 START_REFUSED: Final = (Refused, DatabaseForeign, DatabaseCorrupt)
 """Errors that another start does not mend."""
@@ -139,8 +136,8 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             read_all=ledger_stale.get,
             read_flushed=lambda key: read_state(ledger_stale.database, key),
         )
-        find_key = key_finder(stale)
-        parts = await start_parts(identity, children, lock, find_key)
+        senders = Senders(stale)
+        parts = await start_parts(identity, children, lock, senders)
         positions = Positions(stale)
         room = DiskRoom(home, settings.storage, monotonic_s=time.monotonic)
         node = identity.node
@@ -176,18 +173,16 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             checker=parts.checker,
             committer=sealer,
             positions=positions,
-            view=stale,
+            senders=senders,
             ledger=ledger,
             bounds=Bounds(settings.intake.records_max, settings.intake.bytes_max),
             room=room,
             find_place=place_finder(reads, reader),
-            clock_ms=now_ms,
         )
         recovery = Recovery(
             store=vertices,
             ordered=ledger_stale,
             checker=parts.checker,
-            find_key=find_key,
             positions=positions,
             sealer=sealer,
             engine=engine,
@@ -203,7 +198,9 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             executor=parts.executor,
             engine=engine,
             intake=intake,
-            attestor=Attestor(author=author, intake=intake, positions=positions, ledger=ledger),
+            attestor=Attestor(
+                author=author, intake=intake, positions=positions, senders=senders, ledger=ledger
+            ),
             sealer=sealer,
             positions=positions,
             room=room,
@@ -211,10 +208,11 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             pids=[pid for group in pids.values() for pid in group],
             restarts=restarts,
         )
-        commits.tell_in_order(partial(remember, stale), partial(forget_rights, intake))
+        rights = RightsWatch(senders, parts.checker)
+        commits.tell_in_order(partial(remember, stale), rights.note)
         commits.tell_in_order(partial(settle, sealer), pulse.commit, service.commit)
         async with asyncio.TaskGroup() as group:
-            watching = [group.create_task(watch()) for watch in parts.watch]
+            watching = [group.create_task(watch()) for watch in (*parts.watch, rights.run)]
             await parts.executor.ready()
             ordering = group.create_task(engine.run())
             sealing = group.create_task(sealer.run())
@@ -240,38 +238,28 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
 
 
 async def start_parts(
-    identity: Identity, children: processes.Children, lock: int, find_key: FindKey
+    identity: Identity, children: processes.Children, lock: int, senders: Senders
 ) -> Parts:
     """Start verifiers and executor as the settings say: as processes, or in threads of this one."""
     settings = identity.settings.node
     if settings.processes == "one":
         executor = InProcessExecutor(Executor.open(identity.home.root))
-        return Parts(InProcess(find_key), executor, (), {})
+        return Parts(InProcess(senders, identity.ledger), executor, (), {})
     # The executor goes first: it has the most to read before it can answer. It holds the lock too.
     arguments = [str(identity.home.root), str(settings.executor_memory_bytes)]
     executor_child = children.spawn("drystone.executor", arguments, keep=[lock])
     count = settings.verifiers or processes.core_count()
-    verifier_children = [children.spawn("drystone.verifier") for _ in range(count)]
+    verifier_children = [
+        children.spawn("drystone.verifier", [identity.ledger.hex()]) for _ in range(count)
+    ]
     channels = [await AsyncChannel.open(child.end) for child in verifier_children]
-    verifiers = Verifiers(channels, find_key)
+    verifiers = Verifiers(channels, senders)
     client = ExecutorClient(await AsyncChannel.open(executor_child.end))
     pids = {
         "executor": [executor_child.process.pid],
         "verifiers": [child.process.pid for child in verifier_children],
     }
     return Parts(verifiers, client, (verifiers.run, client.run), pids)
-
-
-def key_finder(view: Reader) -> FindKey:
-    """Give the function that finds a sender's key in the stale state, for the verifiers."""
-
-    def find_key(name: KeyName) -> bytes | str:
-        try:
-            return check_sender(view, iss=name[0], sub=name[1], kid=name[2]).cose_key
-        except Refused as error:
-            return error.code
-
-    return find_key
 
 
 def place_finder(reads: Reads, reader: Worker) -> FindPlace:
@@ -288,10 +276,36 @@ def remember(stale: StaleView, done: Executed) -> None:
     stale.commit(done.writes)
 
 
-def forget_rights(intake: Intake, done: Executed) -> None:
-    """Let intake look senders up again after a block that changed the registry."""
-    if any(keyspace.space_of(key) in keyspace.REGISTRY for key in done.writes):
-        intake.forget_rights()
+class RightsWatch:
+    """Tells the verifiers whose rights have changed; what changes while it tells goes into the next word."""
+
+    def __init__(self, senders: Senders, checker: RecordChecker) -> None:
+        self._senders = senders
+        self._checker = checker
+        self._members: set[tuple[str, str]] = set()
+        self._all = False
+        self._changed = asyncio.Event()
+
+    def note(self, done: Executed) -> None:
+        """Forget at once here; the verifiers are told by `run`."""
+        members = self._senders.change(done.writes)
+        if members is None:
+            self._all = True
+        elif members:
+            self._members.update(members)
+        else:
+            return
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Tell the verifiers, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            members = None if self._all else sorted(self._members)
+            self._all = False
+            self._members.clear()
+            await self._checker.forget(members)
 
 
 def settle(sealer: Sealer, done: Executed) -> None:

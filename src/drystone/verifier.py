@@ -1,9 +1,10 @@
-"""A verifier: strict parse and signature check of whole batches, in a process that holds no secret and no file.
+"""A verifier: form, signature and rights of whole requests, in a process that holds no secret and no file.
 
-The front hands it CBOR sequences of records as they came from the network and gets, per record, the parsed record
-with the key it was verified against, or the code of the rule it breaks. Public keys come from the front, which knows
-the ledger: the verifier asks once per (iss, sub, kid) and remembers, because such a name means one key for ever.
-It knows nothing of rights, streams or duplicates. The one-process mode calls `Checker` in a thread instead.
+The front hands it CBOR sequences of records as they came from the network and gets back, in columns, the records that
+are good, and for the others the code of the rule they break. What the state says of a sender comes from the front: the
+verifier asks once per sender for the rows that `find_rights` reads, remembers them until the front says that they have
+changed, and runs the very functions that `apply` runs. It knows nothing of streams or duplicates, and it decides
+nothing: `apply` checks again. The one-process mode calls `Checker` in a thread instead.
 
 Place in a record's life: between transport and intake. Source: design.md sections 4 and 7, `budget.md`.
 """
@@ -13,33 +14,34 @@ import logging
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from drystone import limits
 from drystone.channel import BlockingChannel
+from drystone.checked import Checked, Flaw, checked_to_plain, summarise
 from drystone.errors import InvariantBroken, Refused, TooLarge
 from drystone.formats import cbor
-from drystone.records.key import PublicKey, trusted_cose_key
-from drystone.records.record import Record, check_form, check_signature, travelling
+from drystone.ledger.rights import Rights, check_rights, find_rights
+from drystone.records.record import Record, Verified, check_form, check_signature
 
-KeyName: TypeAlias = tuple[str, str, bytes]
-"""Organisation, member and kid: one key for ever."""
+SenderName: TypeAlias = tuple[str, str, bytes, str | None]
+"""Organisation, member, kid, and the device that the member attests."""
 
-Checked: TypeAlias = tuple[Any, ...]
-"""`travelling(record)` of a record verified against the key that its name stands for, or `(code, detail)`."""
+Rows: TypeAlias = dict[bytes, bytes | None]
+"""State rows by key, None where there is none."""
 
-FLAW_LENGTH: Final = 2
-"""Items of a refusal; a record has many more."""
-
-Ask: TypeAlias = Callable[[list[KeyName]], Sequence[bytes | str]]
-"""Gives, per name, the key's COSE_Key bytes, or the code that says why there is none."""
+Ask: TypeAlias = Callable[[list[SenderName]], tuple[int, Rows]]
+"""Gives the rows that the rights of these senders hang on, and the registry's generation they are of."""
 
 CHECK: Final = 0
-"""Front to verifier: `(CHECK, number, sequence)`. Verifier to front: `(CHECK, number, [Checked])`."""
+"""Front to verifier: `(CHECK, number, sequence)`. Verifier to front: `(CHECK, number, checked)`."""
 
-KEYS: Final = 1
-"""Verifier to front: `(KEYS, [KeyName])`. Front to verifier: `(KEYS, [key or code])`, in order."""
+ROWS: Final = 1
+"""Verifier to front: `(ROWS, [SenderName])`. Front to verifier: `(ROWS, generation, rows)`."""
+
+FORGET: Final = 2
+"""Front to verifier: `(FORGET, generation, members)`: rights of these (iss, sub) have changed; None: of all."""
 
 DETAIL_LENGTH_MAX: Final = 300
 """Characters of a refusal's explanation that travel."""
@@ -48,63 +50,92 @@ log = logging.getLogger(__name__)
 
 
 class Checker:
-    """Checks batches against the keys it remembers; not to be shared between threads."""
+    """Checks requests by the rights it remembers; not to be shared between threads."""
 
-    def __init__(self) -> None:
-        self._keys: dict[KeyName, PublicKey] = {}
+    def __init__(self, ledger: bytes) -> None:
+        self._ledger = ledger
+        self._rights: dict[SenderName, Rights] = {}
+        self._generation = 0
 
-    def check(self, sequence: bytes, ask: Ask) -> list[Checked]:
-        """Check the form and the signature of each record of a CBOR sequence, in order.
+    def forget(self, generation: int, members: Iterable[tuple[str, str]] | None) -> None:
+        """Ask for these members' rights again; None stands for everybody's."""
+        self._generation = generation
+        if members is None:
+            self._rights.clear()
+            return
+        gone = set(members)
+        for name in [name for name in self._rights if name[:2] in gone]:
+            del self._rights[name]
+
+    def check(self, sequence: bytes, ask: Ask) -> Checked:
+        """Check form, sender, signature and rights of each record of a CBOR sequence.
 
         An item that ends nowhere swallows what follows it: it gets one refusal, and nothing after it is answered.
-        Checks neither rights nor duplicates. Never raises on anything the sequence holds.
+        Does not look at streams or duplicates. Never raises on anything the sequence holds.
         """
-        forms: list[Record | tuple[str, str]] = []
-        names: dict[KeyName, None] = {}
-        known = self._keys
-        if len(known) > limits.VERIFIER_KEYS_MAX:
-            known.clear()
         raws, broken_off = _split(sequence)
+        forms: list[Record | Refused] = []
         for raw in raws:
             try:
-                record = check_form(raw)
+                forms.append(check_form(raw))
             except Refused as error:
-                forms.append(flaw(error))
-                continue
-            forms.append(record)
-            name = (record.iss, record.sub, record.kid)
-            if name not in known:
-                names[name] = None
+                forms.append(error)
         if broken_off is not None:
-            forms.append(flaw(broken_off))
-        unknown = self._learn(list(names), ask) if names else {}
-        checked: list[Checked] = []
-        for form in forms:
-            if not isinstance(form, Record):
-                checked.append(form)
-                continue
-            name = (form.iss, form.sub, form.kid)
-            key = known.get(name)
-            if key is None:
-                checked.append((unknown[name], f"{form.iss}/{form.sub}, kid {form.kid.hex()}"))
-                continue
+            forms.append(broken_off)
+        refused = self._learn(forms, ask)
+        good: list[Verified] = []
+        flaws: list[Flaw] = []
+        known, ledger = self._rights, self._ledger
+        for number, form in enumerate(forms):
             try:
-                check_signature(form, key)
+                if not isinstance(form, Record):
+                    raise form
+                name = (form.iss, form.sub, form.kid, form.device)
+                rights = known.get(name)
+                if rights is None:
+                    raise refused[name]
+                verified = check_signature(form, rights.sender.key)
+                check_rights(form, rights, ledger)
             except Refused as error:
-                checked.append(flaw(error))
+                flaws.append(Flaw(number, error.code, str(error)[:DETAIL_LENGTH_MAX]))
                 continue
-            checked.append(travelling(form))
-        return checked
+            good.append(verified)
+        return summarise(good, generation=self._generation, flaws=flaws)
 
-    def _learn(self, names: list[KeyName], ask: Ask) -> dict[KeyName, str]:
-        """Ask for keys, remember those that exist, give the codes of the others (asked again next time)."""
-        unknown: dict[KeyName, str] = {}
-        for name, key in zip(names, ask(names), strict=True):
-            if isinstance(key, str):
-                unknown[name] = key
-            else:
-                self._keys[name] = trusted_cose_key(key)
-        return unknown
+    def _learn(self, forms: Sequence[Record | Refused], ask: Ask) -> dict[SenderName, Refused]:
+        """Look up the senders that are not remembered; give those that have no rights, with why not."""
+        known = self._rights
+        if len(known) > limits.VERIFIER_KEYS_MAX:
+            known.clear()
+        refused: dict[SenderName, Refused] = {}
+        while True:
+            unknown: dict[SenderName, Record] = {}
+            for form in forms:
+                if isinstance(form, Record):
+                    name = (form.iss, form.sub, form.kid, form.device)
+                    if name not in known and name not in refused:
+                        unknown[name] = form
+            if not unknown:
+                return refused
+            # While the answer is on its way others may have to be forgotten: hence the loop.
+            self._generation, rows = ask(list(unknown))
+            view = _Rows(rows)
+            for name, record in unknown.items():
+                try:
+                    known[name] = find_rights(view, record)
+                except Refused as error:
+                    refused[name] = error.with_traceback(None)
+
+
+class _Rows:
+    """Some rows of the state, as a `Reader` (ledger/view.py)."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value under a key that was asked for."""
+        return self._rows[key]
 
 
 def _split(sequence: bytes) -> tuple[list[bytes], Refused | None]:
@@ -127,50 +158,51 @@ def _split(sequence: bytes) -> tuple[list[bytes], Refused | None]:
     return raws, None
 
 
-def flaw(error: Refused) -> tuple[str, str]:
-    """Give a refusal as it travels: its code and a bounded explanation."""
-    return error.code, str(error)[:DETAIL_LENGTH_MAX]
+def serve(channel: BlockingChannel, checker: Checker) -> None:
+    """Answer the front's requests until it closes the channel."""
+    waiting: deque[tuple[Any, ...]] = deque()
 
-
-def serve(channel: BlockingChannel) -> None:
-    """Answer the front's batches until it closes the channel."""
-    checker = Checker()
-    waiting: deque[tuple[int, int, bytes]] = deque()
-
-    def ask(names: list[KeyName]) -> Sequence[bytes | str]:
-        channel.send((KEYS, names))
+    def ask(names: list[SenderName]) -> tuple[int, Rows]:
+        channel.send((ROWS, names))
         while True:
             frame = channel.receive()
             if frame is None:
                 raise SystemExit(0)
-            if frame[0] == KEYS:
-                return frame[1]
-            waiting.append(frame)
+            if frame[0] == ROWS:
+                return frame[1], frame[2]
+            if frame[0] == FORGET:
+                checker.forget(frame[1], frame[2])
+            else:
+                waiting.append(frame)
 
     while True:
         frame = waiting.popleft() if waiting else channel.receive()
         if frame is None:
             return
+        if frame[0] == FORGET:
+            checker.forget(frame[1], frame[2])
+            continue
         _, number, sequence = frame
         try:
             checked = checker.check(sequence, ask)
         except Exception:
-            # A defect of ours must not become a way to stop the node from outside: the batch is refused, nothing of
+            # A defect of ours must not become a way to stop the node from outside: the request is refused, nothing of
             # it is stored, and the log says where it broke.
-            log.exception("a batch of %d bytes broke the verifier", len(sequence))
-            checked = [(InvariantBroken.code, "the verifier failed on this batch")]
-        channel.send((CHECK, number, checked))
+            log.exception("a request of %d bytes broke the verifier", len(sequence))
+            flaw = Flaw(0, InvariantBroken.code, "the verifier failed on this request")
+            checked = summarise([], generation=0, flaws=[flaw])
+        channel.send((CHECK, number, checked_to_plain(checked)))
 
 
 def main() -> None:
-    """Run a verifier on the socket whose descriptor is the only argument."""
+    """Run a verifier; its arguments are its channel's descriptor and the ledger's id in hex."""
     # The front decides when to stop: it closes the channel.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(format="verifier: %(message)s")
     gc.freeze()
     gc.set_threshold(limits.GC_OBJECTS, 20, 20)
-    serve(BlockingChannel(int(sys.argv[1])))
+    serve(BlockingChannel(int(sys.argv[1])), Checker(bytes.fromhex(sys.argv[2])))
 
 
 if __name__ == "__main__":

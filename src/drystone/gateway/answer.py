@@ -5,8 +5,8 @@ record's life: right after intake, and again when its place or outcome is known.
 item 5, design.md section 3.2.
 """
 
-from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple, overload
 
 from drystone import errors
 from drystone.errors import DrystoneError
@@ -16,6 +16,8 @@ Wait = Literal["sealed", "committed"]
 
 STORED: Final = "stored"
 """The record survives power loss and will be sealed."""
+
+ID_BYTES: Final = 32
 
 ALREADY: Final = "already"
 """The record's position in its stream was taken before; the place is the first one's, where
@@ -39,6 +41,30 @@ class Answer(NamedTuple):
     """Block that holds the outcome."""
     retry_after_ms: int | None = None
     """Set when the code belongs to an `Unavailable`: send this record again after that time."""
+
+
+class AllStored(Sequence[Answer]):
+    """The answers of a request whose records were all stored: their ids, and nothing made before it is asked for."""
+
+    def __init__(self, ids: bytes) -> None:
+        """Take the record ids, 32 bytes each, one after the other."""
+        self.ids = ids
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.ids) // ID_BYTES
+
+    @overload
+    def __getitem__(self, index: int) -> Answer: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Answer]: ...
+    def __getitem__(self, index: int | slice) -> Answer | list[Answer]:
+        """One answer, or some."""
+        numbers = range(len(self))[index]
+        if isinstance(numbers, range):
+            return [self[number] for number in numbers]
+        at = numbers * ID_BYTES
+        return Answer(STORED, "", self.ids[at : at + ID_BYTES])
 
 
 def refusal(answer: Answer) -> DrystoneError | None:

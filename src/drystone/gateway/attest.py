@@ -12,6 +12,7 @@ requirement S1.22.
 from collections.abc import Sequence
 from typing import Final
 
+from drystone.checked import summarise
 from drystone.errors import Refused
 from drystone.formats import cose, senml
 from drystone.formats.senml import Measurement
@@ -19,9 +20,10 @@ from drystone.gateway.answer import Answer, Wait
 from drystone.gateway.intake import Intake
 from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Author
+from drystone.gateway.senders import Senders
 from drystone.ledger.rights import check_rights
 from drystone.records.header import check_id
-from drystone.records.record import Record, check_form, travelling, write_record
+from drystone.records.record import Record, Verified, check_form, write_record
 
 PROBE_SEQUENCE: Final = 0
 """Any sequence number: rights and profile do not depend on it."""
@@ -31,11 +33,18 @@ class Attestor:
     """Signs readings of unsigned devices as this gateway."""
 
     def __init__(
-        self, *, author: Author, intake: Intake, positions: Positions, ledger: bytes
+        self,
+        *,
+        author: Author,
+        intake: Intake,
+        positions: Positions,
+        senders: Senders,
+        ledger: bytes,
     ) -> None:
         self._author = author
         self._intake = intake
         self._positions = positions
+        self._senders = senders
         self._ledger = ledger
 
     async def attest(
@@ -52,14 +61,16 @@ class Attestor:
         except Refused as error:
             return Answer(error.code, str(error))
         # No wait lies between choosing the position and taking it.
-        return (await self._intake.take([travelling(record)], wait=wait))[0]
+        checked = summarise(
+            [Verified(record, self._author.secret.public.cose_key())], generation=0, flaws=[]
+        )
+        return (await self._intake.take(checked, wait=wait))[0]
 
     def _write(self, device: str, payload: bytes) -> Record:
         probe = self._sign(device, payload, epoch=self._author.epoch, seq=PROBE_SEQUENCE)
-        rights = self._intake.rights(probe)
+        rights = self._senders.rights(probe)
         epoch, seq = self._positions.next_place(
             (probe.iss, probe.sub, device),
-            rights.stream_key,
             epoch=max(self._author.epoch, rights.subject.epoch_min),
         )
         record = self._sign(device, payload, epoch=epoch, seq=seq)

@@ -1,21 +1,18 @@
 """A batch: records on their way from acknowledgement to outcome.
 
-It is what one request brought that was new: one intake row, later a stretch of one vertex's body. Requests wait for
-its futures, never for a record's. It is memory only: after a restart batches are built again from vertices.db.
+It is what one request brought that was new: one intake row, later a stretch of one vertex's body. It holds columns, not
+records (`checked.py`), and requests wait for its futures, never for a record's. It is memory only: after a restart
+batches are built again from vertices.db.
 
 Place in a record's life: between intake and commit. Source: design.md sections 3.2 and 3.
 """
 
 import asyncio
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from drystone.checked import HASH_BYTES, Checked, Position, pack, position_of
 from drystone.records.record import Record, Verified
-
-Position: TypeAlias = tuple[str, str, str | None, int, int]
-"""Organisation, member, attested device, epoch and sequence: what no two accepted records share."""
-
-StreamName: TypeAlias = tuple[str, str, str | None]
-"""Organisation, member and attested device: one stream."""
 
 
 class Sealed(NamedTuple):
@@ -40,17 +37,23 @@ class Batch:
     """New records of one request, acknowledged together, sealed side by side."""
 
     __slots__ = (
-        "born_ms", "committed", "durable", "keys", "records", "row", "sealed", "size", "where",
+        "committed", "count", "durable", "entries", "packet", "positions", "row", "sealed",
+        "sequence", "where",
     )  # fmt: skip
 
-    def __init__(self, *, born_ms: int) -> None:
-        """Begin an empty batch; must be called where a loop runs."""
+    def __init__(
+        self, *, sequence: bytes, positions: Sequence[Position], entries: bytes, packet: bytes
+    ) -> None:
+        """Take columns of the same records; must be called where a loop runs."""
         loop = asyncio.get_running_loop()
-        self.records: list[Record] = []
-        self.keys: list[bytes | None] = []
-        """Per record the COSE_Key its signature was verified against; None when this node could not."""
-        self.size = 0
-        self.born_ms = born_ms
+        self.sequence = sequence
+        """The records' bytes, verbatim, as they are stored."""
+        self.positions = positions
+        self.count = len(positions)
+        self.entries = entries
+        """Their hashes, one after the other."""
+        self.packet = packet
+        """As the executor gets them."""
         self.row: int | None = None
         """Its row in vertices.db while it is stored and not yet sealed."""
         self.where: Sealed | None = None
@@ -58,29 +61,36 @@ class Batch:
         self.sealed: asyncio.Future[Sealed] = loop.create_future()
         self.committed: asyncio.Future[Committed] = loop.create_future()
 
-    def add(self, record: Record, key: bytes | None) -> None:
-        """Put a record behind the others."""
-        self.records.append(record)
-        self.keys.append(key)
-        self.size += len(record.raw)
+    @classmethod
+    def of_checked(cls, checked: Checked, sequence: bytes) -> "Batch":
+        """Make a batch of a request whose records are all good and all new."""
+        return cls(
+            sequence=sequence,
+            positions=checked.positions,
+            entries=checked.entries,
+            packet=checked.packet,
+        )
 
-    def items(self) -> list[Verified | Record]:
-        """Give the records as the pipeline takes them: verified, or still to be."""
-        return [
-            record if key is None else Verified(record, key)
-            for record, key in zip(self.records, self.keys, strict=True)
-        ]
+    @classmethod
+    def of_items(cls, items: Sequence[Verified | Record]) -> "Batch":
+        """Make a batch of single records, verified or not."""
+        records = [item.record if isinstance(item, Verified) else item for item in items]
+        return cls(
+            sequence=b"".join([record.raw for record in records]),
+            positions=[position_of(record) for record in records],
+            entries=b"".join([record.entry for record in records]),
+            packet=pack(items),
+        )
 
-    def sequence(self) -> bytes:
-        """Give the records as they are stored: one CBOR sequence."""
-        return b"".join([record.raw for record in self.records])
+    @property
+    def size(self) -> int:
+        """Bytes of the records."""
+        return len(self.sequence)
 
-    def index_of(self, position: Position) -> int:
-        """Give the index of the record at a position that this batch holds."""
-        for index, record in enumerate(self.records):
-            if position_of(record) == position:
-                return index
-        raise LookupError(position)
+    def entry_list(self) -> list[bytes]:
+        """Give the records' hashes apart."""
+        entries = self.entries
+        return [entries[at : at + HASH_BYTES] for at in range(0, len(entries), HASH_BYTES)]
 
     def fail(self, error: Exception) -> None:
         """Tell everyone who waits that this batch was not stored."""
@@ -88,8 +98,3 @@ class Batch:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # Nobody may be waiting; that is no defect.
-
-
-def position_of(record: Record) -> Position:
-    """Give a record's stream position."""
-    return (record.iss, record.sub, record.device, record.epoch, record.seq)

@@ -14,12 +14,13 @@ from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 from drystone import limits
+from drystone.checked import Packed, unpack
 from drystone.errors import DatabaseCorrupt, Refused
 from drystone.formats import cbor
 from drystone.gateway.batch import Batch, Sealed
 from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Author, Engine, Sealer
-from drystone.gateway.verifiers import FindKey, RecordChecker
+from drystone.gateway.verifiers import RecordChecker
 from drystone.ledger.change import OrderedVertex, Unreadable
 from drystone.records.key import SecretKey
 from drystone.records.record import Record, Verified, check_form
@@ -30,7 +31,6 @@ from drystone.records.vertex import (
     decode_header,
 )
 from drystone.storage.vertices import StoredVertex, VertexDB
-from drystone.verifier import FLAW_LENGTH, Checked
 
 PAGE: Final = 256
 """Rows read at a time."""
@@ -63,7 +63,6 @@ class Recovery:
         store: VertexDB,
         ordered: Ordered,
         checker: RecordChecker,
-        find_key: FindKey,
         positions: Positions,
         sealer: Sealer,
         engine: Engine,
@@ -73,7 +72,6 @@ class Recovery:
         self._store = store
         self._ordered = ordered
         self._checker = checker
-        self._find_key = find_key
         self._positions = positions
         self._sealer = sealer
         self._engine = engine
@@ -95,10 +93,10 @@ class Recovery:
             for row in rows:
                 batch = await self._batch(row.records, where=f"intake row {row.number}")
                 batch.row = row.number
-                self._positions.enter(batch)
+                self._positions.adopt(batch)
                 self._sealer.adopt(batch)
                 batches += 1
-                records += len(batch.records)
+                records += batch.count
             after = rows[-1].number
         return Recovered(vertices, batches, records)
 
@@ -124,11 +122,13 @@ class Recovery:
             batch = await self._batch(b"".join(body), where=where)
             batch.where = Sealed(stored.id, stored.iss, stored.sub, stored.epoch, stored.seq, 0)
             batch.sealed.set_result(batch.where)
-            self._positions.enter(batch)
+            self._positions.adopt(batch)
             self._sealer.adopt_sealed(stored, batch)
-            items: Sequence[Verified | Record | Unreadable] = batch.items()
+            items: Sequence[Verified | Record | Unreadable] = Packed(
+                [batch.packet], count=batch.count
+            )
         else:
-            items = [self._item(raw, one) for raw, one in await self._checked(body)]
+            items = await self._items(body)
         self._engine.submit(OrderedVertex(header, author_key, items), stored.id)
         return len(items)
 
@@ -146,32 +146,31 @@ class Recovery:
 
     async def _batch(self, sequence: bytes, *, where: str) -> Batch:
         """Check stored records again and make them a batch; every one of them was acknowledged."""
-        body = cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
-        batch = Batch(born_ms=0)
-        for raw, one in await self._checked(body):
-            item = self._item(raw, one)
+        items = await self._items(
+            cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
+        )
+        records: list[Verified | Record] = []
+        for item in items:
             if isinstance(item, Unreadable):
                 raise DatabaseCorrupt(f"vertices.db: {where} holds no record: {item.code}")
-            if isinstance(item, Verified):
-                batch.add(item.record, item.key)
-            else:
-                batch.add(item, None)
-        return batch
+            records.append(item)
+        return Batch.of_items(records)
 
-    def _item(self, raw: bytes, checked: Checked) -> Verified | Record | Unreadable:
-        """Make of a checked record what the pipeline takes, whatever the check said."""
-        try:
-            record = check_form(raw)
-        except Refused as error:
-            return Unreadable(error.code, sha256(raw).digest())
-        key = self._find_key((record.iss, record.sub, record.kid))
-        if len(checked) == FLAW_LENGTH or isinstance(key, str):
-            return record
-        return Verified(record, key)
-
-    async def _checked(self, body: Sequence[bytes]) -> list[tuple[bytes, Checked]]:
+    async def _items(self, body: Sequence[bytes]) -> list[Verified | Record | Unreadable]:
+        """Make of stored records what the pipeline takes, whatever a verifier says of them now."""
         checked = await self._checker.check(b"".join(body))
-        return list(zip(body, checked, strict=True))
+        flawed = {flaw.item for flaw in checked.flaws}
+        good = iter(unpack(checked.packet))
+        return [
+            _unverified(raw) if number in flawed else next(good) for number, raw in enumerate(body)
+        ]
+
+
+def _unverified(raw: bytes) -> Record | Unreadable:
+    try:
+        return check_form(raw)
+    except Refused as error:
+        return Unreadable(error.code, sha256(raw).digest())
 
 
 def find_author(store: VertexDB, *, iss: str, sub: str, secret: SecretKey) -> Author:

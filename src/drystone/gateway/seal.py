@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from drystone import limits
+from drystone.checked import Packed
 from drystone.errors import Unavailable
 from drystone.gateway.batch import Batch, Committed, Sealed
 from drystone.gateway.positions import Positions
 from drystone.ledger.change import OrderedVertex
 from drystone.records.key import SecretKey
-from drystone.records.vertex import decode_header, seal_vertex
+from drystone.records.vertex import decode_header, seal_header
 from drystone.storage.vertices import StoredVertex
 
 SEAL_RECORDS: Final = 256
@@ -145,7 +146,7 @@ class Sealer:
     @property
     def unsealed_records(self) -> int:
         """Records acknowledged, or about to be, and not yet sealed."""
-        return sum(len(batch.records) for batch in (*self._fresh, *self._stored))
+        return sum(batch.count for batch in (*self._fresh, *self._stored))
 
     @property
     def unsealed_bytes(self) -> int:
@@ -185,7 +186,7 @@ class Sealer:
             assert where is not None, "a sealed batch knows where it lies"
             own = codes
             if codes:
-                end = where.base + len(batch.records)
+                end = where.base + batch.count
                 own = {i - where.base: c for i, c in codes.items() if where.base <= i < end}
             if not batch.committed.done():
                 batch.committed.set_result(Committed(height, dict(own)))
@@ -242,15 +243,15 @@ class Sealer:
             return False
         if self._lingered_ms() >= self._pace.linger_ms or (self._urgent and self._engine.idle):
             return True
-        count = sum(len(batch.records) for batch in fresh)
-        return count + sum(len(batch.records) for batch in self._stored) >= self._pace.seal_records
+        count = sum(batch.count for batch in fresh)
+        return count + sum(batch.count for batch in self._stored) >= self._pace.seal_records
 
     def _lingered_ms(self) -> float:
         return (asyncio.get_running_loop().time() - self._last_seal_s) * 1000
 
     async def _save(self, fresh: list[Batch]) -> None:
         """Store batches as intake rows, in one transaction."""
-        sequences = [batch.sequence() for batch in fresh]
+        sequences = [batch.sequence for batch in fresh]
         try:
             rows = await self._run_in_worker(lambda: self._store.add_intake(sequences))
         except Unavailable as error:
@@ -277,7 +278,7 @@ class Sealer:
         base = 0
         for batch in chosen:
             where = Sealed(stored.id, author.iss, author.sub, author.epoch, author.seq, base)
-            base += len(batch.records)
+            base += batch.count
             batch.where = where
             batch.row = None
             _resolve(batch.durable)
@@ -295,9 +296,7 @@ class Sealer:
     def _write(self, draft: _Draft) -> tuple[OrderedVertex, StoredVertex]:
         """Sign the vertex and store it, in the worker."""
         author = draft.author
-        records = [record for batch in draft.batches for record in batch.records]
-        body = [record.raw for record in records]
-        header_raw, _ = seal_vertex(
+        header_raw, _ = seal_header(
             secret=author.secret,
             iss=author.iss,
             sub=author.sub,
@@ -306,19 +305,21 @@ class Sealer:
             parent=author.parent,
             links=(),
             time_ms=draft.time_ms,
-            records=body,
-            entries=[record.entry for record in records],
+            length=sum(batch.size for batch in draft.batches),
+            entries=[entry for batch in draft.batches for entry in batch.entry_list()],
             ledger=self._ledger,
         )
-        rows = [batch.row for batch in draft.batches if batch.row is not None]
         stored = self._store.seal(
             header=header_raw,
-            body=b"".join(body),
-            intake=rows,
+            body=b"".join([batch.sequence for batch in draft.batches]),
+            intake=[batch.row for batch in draft.batches if batch.row is not None],
             ordered_through=draft.ordered_through,
         )
-        items = [item for batch in draft.batches for item in batch.items()]
-        return OrderedVertex(decode_header(header_raw), self._author_key, items), stored
+        records = Packed(
+            [batch.packet for batch in draft.batches],
+            count=sum(batch.count for batch in draft.batches),
+        )
+        return OrderedVertex(decode_header(header_raw), self._author_key, records), stored
 
     def _drop(self, fresh: list[Batch], error: Unavailable | None = None) -> None:
         """Give up batches that were not stored; they were never acknowledged."""
@@ -333,7 +334,7 @@ def _choose(batches: list[Batch]) -> tuple[list[Batch], list[Batch]]:
     count = 0
     size = HEADER_BYTES_MAX
     for index, batch in enumerate(batches):
-        count += len(batch.records)
+        count += batch.count
         size += batch.size
         if count > limits.VERTEX_RECORDS_MAX or size > limits.VERTEX_BYTES_MAX:
             return batches[:index], batches[index:]

@@ -1,4 +1,4 @@
-"""The front's side of the verifiers: whole requests out, checked records back, keys on demand.
+"""The front's side of the verifiers: whole requests out, checked columns back, senders' rows on demand.
 
 A request goes, unparsed, to the verifier with the least unanswered bytes. When what is unanswered reaches its bound,
 new requests are refused at once with `overloaded`, so that latency stays bounded. A verifier that dies ends the node:
@@ -9,17 +9,16 @@ Place in a record's life: between transport and intake. Source: design.md sectio
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from drystone import limits
 from drystone.channel import AsyncChannel
+from drystone.checked import Checked, checked_from_plain
 from drystone.errors import ChannelClosed, InvariantBroken, Overloaded, Unavailable
-from drystone.verifier import CHECK, KEYS, Checked, Checker, KeyName
-
-FindKey: TypeAlias = Callable[[KeyName], bytes | str]
-"""Gives a key's COSE_Key bytes from the (stale) state, or the code that says why there is none."""
+from drystone.gateway.senders import Senders
+from drystone.verifier import CHECK, FORGET, ROWS, Checker, Rows, SenderName
 
 RETRY_AFTER_MS_MIN: Final = 100
 RESTART_MS: Final = 1_000
@@ -35,8 +34,12 @@ class RecordChecker(Protocol):
         """Requests that wait for a verifier or are with one."""
         ...
 
-    async def check(self, sequence: bytes) -> Sequence[Checked]:
-        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+    async def check(self, sequence: bytes) -> Checked:
+        """Check every record of a CBOR sequence. Raises: Overloaded, Unavailable."""
+        ...
+
+    async def forget(self, members: Sequence[tuple[str, str]] | None) -> None:
+        """Judge these members by newer rows from now on; None stands for everybody."""
         ...
 
     async def close(self) -> None:
@@ -73,15 +76,15 @@ class _Worker:
     def __init__(self, channel: AsyncChannel) -> None:
         self.channel = channel
         self.size = 0
-        self.answers: dict[int, asyncio.Future[Sequence[Checked]]] = {}
+        self.answers: dict[int, asyncio.Future[Checked]] = {}
 
 
 class Verifiers:
     """Verifier processes behind their channels."""
 
-    def __init__(self, channels: Sequence[AsyncChannel], find_key: FindKey) -> None:
+    def __init__(self, channels: Sequence[AsyncChannel], senders: Senders) -> None:
         self._workers = [_Worker(channel) for channel in channels]
-        self._find_key = find_key
+        self._senders = senders
         self._load = _Load()
         self._number = 0
 
@@ -90,14 +93,14 @@ class Verifiers:
         """Requests that wait for a verifier or are with one."""
         return self._load.batches
 
-    async def check(self, sequence: bytes) -> Sequence[Checked]:
-        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+    async def check(self, sequence: bytes) -> Checked:
+        """Check every record of a CBOR sequence. Raises: Overloaded, Unavailable."""
         size = len(sequence)
         self._load.enter(size)
         worker = min(self._workers, key=lambda one: one.size)
         worker.size += size
         self._number = number = self._number + 1
-        answer: asyncio.Future[Sequence[Checked]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Checked] = asyncio.get_running_loop().create_future()
         worker.answers[number] = answer
         try:
             await worker.channel.send((CHECK, number, sequence))
@@ -108,6 +111,12 @@ class Verifiers:
             worker.answers.pop(number, None)
             worker.size -= size
             self._load.leave(size)
+
+    async def forget(self, members: Sequence[tuple[str, str]] | None) -> None:
+        """Judge these members by newer rows from now on; None stands for everybody."""
+        generation = self._senders.generation
+        for worker in self._workers:
+            await worker.channel.send((FORGET, generation, members))
 
     async def run(self) -> None:
         """Read what the verifiers say until one of them is gone.
@@ -135,12 +144,13 @@ class Verifiers:
             frame = await worker.channel.receive()
             if frame is None:
                 raise ChannelClosed("a verifier is gone")
-            if frame[0] == KEYS:
-                await worker.channel.send((KEYS, [self._find_key(name) for name in frame[1]]))
+            if frame[0] == ROWS:
+                generation, rows = self._senders.rows(frame[1])
+                await worker.channel.send((ROWS, generation, rows))
             elif frame[0] == CHECK:
                 answer = worker.answers.get(frame[1])
                 if answer is not None and not answer.done():
-                    answer.set_result(frame[2])
+                    answer.set_result(checked_from_plain(frame[2]))
             else:
                 raise InvariantBroken(f"a verifier says {frame[0]!r}")
 
@@ -153,10 +163,10 @@ def _gone() -> Unavailable:
 class InProcess:
     """The same check in a thread of the front."""
 
-    def __init__(self, find_key: FindKey) -> None:
-        self._find_key = find_key
+    def __init__(self, senders: Senders, ledger: bytes) -> None:
+        self._senders = senders
         self._load = _Load()
-        self._checker = Checker()
+        self._checker = Checker(ledger)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="verifier")
 
     @property
@@ -164,23 +174,27 @@ class InProcess:
         """Requests that wait for the thread or are with it."""
         return self._load.batches
 
-    async def check(self, sequence: bytes) -> Sequence[Checked]:
-        """Check every record of a CBOR sequence, in order. Raises: Overloaded."""
+    async def check(self, sequence: bytes) -> Checked:
+        """Check every record of a CBOR sequence. Raises: Overloaded."""
         size = len(sequence)
         self._load.enter(size)
         loop = asyncio.get_running_loop()
 
-        def ask(names: list[KeyName]) -> list[bytes | str]:
-            return asyncio.run_coroutine_threadsafe(self._find(names), loop).result()
+        def ask(names: list[SenderName]) -> tuple[int, Rows]:
+            return asyncio.run_coroutine_threadsafe(self._rows(names), loop).result()
 
         try:
             return await loop.run_in_executor(self._thread, self._checker.check, sequence, ask)
         finally:
             self._load.leave(size)
 
+    async def forget(self, members: Sequence[tuple[str, str]] | None) -> None:
+        """Judge these members by newer rows from now on; None stands for everybody."""
+        self._thread.submit(self._checker.forget, self._senders.generation, members)
+
     async def close(self) -> None:
         """End the thread once it has nothing left to do."""
         self._thread.shutdown(wait=False)
 
-    async def _find(self, names: list[KeyName]) -> list[bytes | str]:
-        return [self._find_key(name) for name in names]
+    async def _rows(self, names: list[SenderName]) -> tuple[int, Rows]:
+        return self._senders.rows(names)

@@ -202,13 +202,36 @@ def seal_vertex(
 ) -> tuple[bytes, bytes]:
     """Sign a header over the records and return its bytes and the vertex id.
 
-    `entries` are the records' hashes in the same order; `links` may come in any order, doubled, and with the parent
-    among them. Raises as `decode_header`, which the result passes, and TooLarge for a body beyond the limits.
+    `entries` are the records' hashes in the same order; see `seal_header`.
     """
-    length = sum(map(len, records))
+    return seal_header(
+        secret=secret, iss=iss, sub=sub, epoch=epoch, seq=seq, parent=parent, links=links,
+        time_ms=time_ms, length=sum(map(len, records)), entries=entries, ledger=ledger,
+    )  # fmt: skip
+
+
+def seal_header(
+    *,
+    secret: SecretKey,
+    iss: str,
+    sub: str,
+    epoch: int,
+    seq: int,
+    parent: bytes | None,
+    links: Sequence[bytes],
+    time_ms: int | None,
+    length: int,
+    entries: Sequence[bytes],
+    ledger: bytes,
+) -> tuple[bytes, bytes]:
+    """Sign a header over a body of `length` bytes and return its bytes and the vertex id.
+
+    `entries` are the records' hashes in order; `links` may come in any order, doubled, and with the parent among them.
+    Raises as `decode_header`, which the result passes, and TooLarge for a body beyond the limits.
+    """
     cited = sorted(set(links) - {parent})
     payload = cbor.encode(
-        [epoch, seq, parent, cited, time_ms, len(records), length, body_root(entries)]
+        [epoch, seq, parent, cited, time_ms, len(entries), length, body_root(entries)]
     )
     key = secret.public
     protected = cbor.encode({cose.ALG: key.alg, cose.KID: key.kid(), cose.CWT: {1: iss, 2: sub}})

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from drystone.errors import MediaTypeUnsupported, RequestMalformed, TooLarge
 from drystone.formats import cbor
-from drystone.gateway.answer import Answer, Wait, refusal
+from drystone.gateway.answer import ID_BYTES, AllStored, Answer, Wait, refusal
 from drystone.limits import RECORD_BYTES_MAX
 
 PATH: Final = "/v1/records"
@@ -53,6 +53,8 @@ def records_route(submit: Submit) -> Route:
             raise_refusal(answers[0])
             return _respond(answer_row(answers[0]), in_cbor=in_cbor)
         answers = await submit(body, wait)
+        if isinstance(answers, AllStored) and not in_cbor:
+            return Response(all_stored_json(answers), media_type=JSON)
         _raise_if_none_taken(answers)
         rows = [answer_row(answer) for answer in answers]
         return _respond({"answers": rows}, in_cbor=in_cbor)
@@ -101,6 +103,16 @@ def answer_row(answer: Answer) -> dict[str, Any]:
     if answer.retry_after_ms is not None:
         row["retry_after_ms"] = answer.retry_after_ms
     return row
+
+
+def all_stored_json(answers: AllStored) -> bytes:
+    """The answer to a request whose records were all stored: what `_respond` would give, put together at once."""
+    ids = answers.ids.hex()
+    step = 2 * ID_BYTES
+    joined = '"},{"code":"stored","id":"'.join(
+        [ids[at : at + step] for at in range(0, len(ids), step)]
+    )
+    return f'{{"answers":[{{"code":"stored","id":"{joined}"}}]}}'.encode()
 
 
 def _respond(body: dict[str, Any], *, in_cbor: bool) -> Response:

@@ -13,17 +13,16 @@ from drystone.gateway.attest import Attestor
 from drystone.gateway.intake import Bounds, FoundPlace, Intake
 from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Author, Pace, Sealer
+from drystone.gateway.senders import Senders
 from drystone.gateway.verifiers import InProcess
 from drystone.ledger import rows
 from drystone.ledger.apply import apply
 from drystone.ledger.change import Block, OrderedVertex
 from drystone.ledger.genesis import FirstMember, Genesis, prove
-from drystone.ledger.rights import check_sender
 from drystone.records.key import SecretKey
 from drystone.records.record import enrolment_proof, write_call, write_record
 from drystone.storage.memory import MemoryView
 from drystone.storage.vertices import StoredVertex
-from drystone.verifier import KeyName
 
 NODE = SecretKey.generate(cose.ALG_EDDSA, b"n" * 32)
 OPERATOR = SecretKey.generate(cose.ALG_EDDSA, b"o" * 32)
@@ -141,6 +140,8 @@ class World:
         self.engine = FakeEngine()
         self.room = Room()
         self.positions = Positions(self.view)
+        self.senders = Senders(self.view)
+        self.checker = InProcess(self.senders, self.view.ledger)
         self.places: dict[tuple[Any, ...], FoundPlace] = {}
         self.turn = asyncio.Lock()
         author = Author("ewz", "node", NODE, 0, 0, None)
@@ -155,18 +156,21 @@ class World:
             clock_ms=lambda: NOW_MS,
         )
         self.intake = Intake(
-            checker=InProcess(self.find_key),
+            checker=self.checker,
             committer=self.sealer,
             positions=self.positions,
-            view=self.view,
+            senders=self.senders,
             ledger=self.view.ledger,
             bounds=Bounds(records_max, 67_108_864),
             room=self.room,
             find_place=self._find_place,
-            clock_ms=lambda: NOW_MS,
         )
         self.attestor = Attestor(
-            author=author, intake=self.intake, positions=self.positions, ledger=self.view.ledger
+            author=author,
+            intake=self.intake,
+            positions=self.positions,
+            senders=self.senders,
+            ledger=self.view.ledger,
         )
         self._calls = itertools.count()
         self._task: asyncio.Task[None] | None = None
@@ -189,15 +193,7 @@ class World:
     ) -> FoundPlace | None:
         return self.places.get((*stream, epoch, seq))
 
-    def find_key(self, name: KeyName) -> bytes | str:
-        from drystone.errors import Refused
-
-        try:
-            return check_sender(self.view, iss=name[0], sub=name[1], kid=name[2]).cose_key
-        except Refused as error:
-            return error.code
-
-    def order(self) -> None:
+    async def order(self) -> None:
         """Apply everything the engine holds, as one block, and tell the sealer."""
         taken, self.engine.submitted = self.engine.submitted, []
         self.engine.arrived.clear()
@@ -214,7 +210,9 @@ class World:
                     else:
                         codes[outcome.record] = outcome.code
             self.sealer.settle(vertex_id, height=block.height, codes=codes)
-        self.intake.forget_rights()
+        members = self.senders.change(change.writes)
+        if members is None or members:
+            await self.checker.forget(members)
 
     async def until_submitted(self) -> None:
         """Wait until the engine has something."""
@@ -224,8 +222,8 @@ class World:
         """Submit and order; give the answers with outcomes."""
         task = asyncio.create_task(self.intake.submit(records, wait="committed"))
         await self.until_submitted()
-        self.order()
-        return await task
+        await self.order()
+        return list(await task)
 
     def call(self, function: str, args: dict[str, Any]) -> bytes:
         """A call of the operator."""

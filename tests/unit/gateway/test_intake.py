@@ -163,7 +163,7 @@ def test_a_gateway_whose_engine_lags_refuses_with_overloaded() -> None:
         await submit(world, b"".join(reading(seq) for seq in range(8)))
         with pytest.raises(Overloaded):
             await world.intake.submit(reading(8), wait=None)
-        world.order()
+        await world.order()
         assert await submit(world, reading(8)) == ["stored"]
 
     in_world(run, records_max=8)
@@ -199,7 +199,7 @@ def test_a_stream_with_too_many_gaps_is_refused_at_intake() -> None:
 def test_a_revoked_member_is_refused_as_soon_as_the_revocation_is_committed() -> None:
     async def run(world: World) -> None:
         assert await submit(world, reading(0)) == ["stored"]
-        world.order()
+        await world.order()
         await world.commit(world.call("revoke", {"sub": "m-1"}))
         assert await submit(world, reading(1)) == ["member-suspended"]
 
@@ -211,7 +211,7 @@ def test_an_unsigned_device_is_attested_and_its_record_says_so_s1_22() -> None:
         measurement = Measurement("e", "Wh", 7, None)
         task = asyncio.create_task(world.attestor.attest("old", [measurement], wait="committed"))
         await world.until_submitted()
-        world.order()
+        await world.order()
         answer = await task
         assert (answer.code, answer.outcome) == ("stored", "accepted")
         item = await world.attestor.attest("old", [measurement], wait=None)

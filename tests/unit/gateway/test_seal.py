@@ -99,7 +99,7 @@ def test_more_records_than_a_vertex_takes_become_several() -> None:
         assert places[0] == ("ewz", "node", 0, 1, 0)
         assert len(set(places)) == count
         assert {place[3] for place in places if place} == {1, 2}
-        world.order()
+        await world.order()
         assert world.view.height == 2
         assert world.positions.records == 0
 
@@ -120,7 +120,7 @@ def test_outcomes_of_refused_records_reach_the_right_answers() -> None:
         while sum(vertex.header.count for vertex, _ in world.engine.submitted) < 4:
             world.sealer.poke()
             await asyncio.sleep(0)
-        world.order()
+        await world.order()
         assert [answer.outcome for answer in await first] == ["accepted", "accepted"]
         assert [answer.outcome for answer in await late] == ["register-order", "accepted"]
 
@@ -163,11 +163,10 @@ def test_a_batch_adopted_while_another_is_being_sealed_is_sealed_too() -> None:
             sending = asyncio.create_task(submit(world, reading(0), "sealed"))
             while not world.positions.records:  # noqa: ASYNC110 - a few turns of the loop
                 await asyncio.sleep(0)
-            left = Batch(born_ms=0)
-            left.add(check_form(reading(5)), None)
-            left.row = world.store.add_intake([left.sequence()])[0]
+            left = Batch.of_items([check_form(reading(5))])
+            left.row = world.store.add_intake([left.sequence])[0]
             await asyncio.sleep(0)
-            world.positions.enter(left)
+            world.positions.adopt(left)
             world.sealer.adopt(left)
         await sending
         async with asyncio.timeout(5):
