@@ -19,20 +19,23 @@ NEST_MAX: Final = 8
 
 _HELPERS: Final = """
 _INT = 1 << 256
+_LEAST = -_INT
 _SMALL = 1 << 30
 _TINY = -_SMALL
 _CROSSING = 1 << 63
 _SCALAR = {"int": 1, "string": 1, "bool": 1, "NoneType": 1}
 
 def _t(m, n):
-    m[0] -= n
-    if m[0] < 0:
+    left = m[0] - n
+    m[0] = left
+    if left < 0:
         _host_stop("contract-steps")
     return m
 
 def _c(m, n):
-    m[1] -= n
-    if m[1] < 0:
+    left = m[1] - n
+    m[1] = left
+    if left < 0:
         _host_stop("contract-size")
     if n > 64:
         _t(m, n // 16)
@@ -41,7 +44,10 @@ def _i(r):
     # Comparing with a number of 256 bits costs more than most calculations.
     if r < _SMALL and r > _TINY:
         return r
-    if r >= _INT or r <= -_INT:
+    return _large(r)
+
+def _large(r):
+    if r >= _INT or r <= _LEAST:
         _host_stop("contract-size")
     return r
 
@@ -68,7 +74,7 @@ def _made(m, a, n):
 def _add(m, a, b):
     if type(a) == "int":
         r = a + b
-        return r if r < _SMALL and r > _TINY else _i(r)
+        return r if r < _SMALL and r > _TINY else _large(r)
     _made(m, a, len(a) + len(b))
     return a + b
 
@@ -76,7 +82,7 @@ def _sub(m, a, b):
     if type(a) != "int" or type(b) != "int":
         _host_stop("contract-failed")
     r = a - b
-    return r if r < _SMALL and r > _TINY else _i(r)
+    return r if r < _SMALL and r > _TINY else _large(r)
 
 def _mul(m, a, b):
     if type(a) == "int" and type(b) == "int":
@@ -445,14 +451,25 @@ def _walk_{this}(m, v):
             _walk_{below}(m, x)
     elif t == "dict":
         _t(m, len(v))
+        n = 0
         for key, x in v.items():
             if type(key) != "string":
                 _host_stop("contract-failed")
-            _c(m, len(key))
-            if type(x) == "int" and x < _SMALL and x > _TINY:
-                _c(m, 8)
+            k = len(key)
+            if k <= 64:
+                n += k
+            else:
+                _c(m, k)
+            t = type(x)
+            if t == "int" and x < _SMALL and x > _TINY:
+                n += 8
+            elif t == "string" and len(x) <= 64:
+                n += len(x)
             else:
                 _walk_{below}(m, x)
+        m[1] -= n
+        if m[1] < 0:
+            _host_stop("contract-size")
     else:
         _walk_0(m, v)
 """
