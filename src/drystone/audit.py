@@ -72,7 +72,7 @@ class AuditLog:
         self._number += 1
         fields: dict[str, object] = {"number": self._number, "time_ms": now_ms}
         for name in ("who", "origin", "what", "code", "why"):
-            fields[name] = str(getattr(denial, name))[:TEXT_LENGTH_MAX]
+            fields[name] = _harmless(str(getattr(denial, name)))
         if self._missed:
             fields["missed"] = self._missed
         line = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
@@ -124,6 +124,12 @@ def read_entries(path: Path, *, before: int | None, limit: int) -> Iterator[Entr
                 return
             left -= 1
             yield entry
+
+
+def _harmless(text: str) -> str:
+    """Give the start of a text; what a terminal could take for a command is marked."""
+    shown = text[:TEXT_LENGTH_MAX]
+    return "".join(one if one.isprintable() else "\ufffd" for one in shown)
 
 
 def _file(path: Path, number: int) -> Path:

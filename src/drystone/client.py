@@ -50,10 +50,12 @@ CBOR: Final = "application/cbor"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a node answers, and the operator token if this machine holds it."""
+    """Where a node answers, the operator token if this machine holds it, and how to say who asks."""
 
     url: str
     token: str | None = field(default=None, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
+    """`client_signing.RequestSigner` or `BearerToken`; None: nobody, which an open node does not mind."""
 
 
 def find_endpoint(home: Path) -> Endpoint:
@@ -89,7 +91,11 @@ class Client:
         """Open a connection pool to one node; `transport` replaces the network in tests."""
         self.endpoint = endpoint
         self._http = httpx.Client(
-            base_url=endpoint.url, timeout=TIMEOUT_S, transport=transport, trust_env=False
+            base_url=endpoint.url,
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=False,
+            auth=endpoint.auth,
         )
 
     def __enter__(self) -> Self:

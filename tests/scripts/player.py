@@ -3,6 +3,7 @@
     # a comment
     $ drystone init --org ewz        run a command in the script's folder; it must end with 0
     $3 drystone record get x 9       ... with 3
+    $ NAME=VALUE drystone ...        ... with NAME in its environment
     > ledger                         a line of stdout, behind the last one found, holds this; `...` stands for anything
     2> member-unknown                stderr holds this
     !> secret                        stdout does not hold this
@@ -142,12 +143,15 @@ class Player:
         if words[:2] == ["drystone", "up"] and words[-1] == "&":
             self._start()
             return
+        environment = self._environment()
+        while "=" in words[0]:
+            name, _, environment[name] = words.pop(0).partition("=")
         if words[0] == "drystone":
             words[:1] = program()
         done = subprocess.run(
             words,
             cwd=self.folder,
-            env=self._environment(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

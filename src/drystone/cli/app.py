@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from drystone import __version__
 from drystone.cli import (
+    access,
     contract_ledger,
     dev,
     device,
@@ -37,7 +38,7 @@ EPILOG: Final = "Exit codes: " + "; ".join(
 
 ORDER: Final = (
     *("demo", "init", "up", "org", "device", "record", "import", "receipt", "completeness"),
-    *("contract", "dev", "verify", "fsck", "backup", "restore", "doctor"),
+    *("contract", "dev", "verify", "fsck", "backup", "restore", "token", "audit", "doctor"),
 )
 """Commands as a newcomer meets them."""
 
@@ -65,6 +66,7 @@ app = typer.Typer(
 
 command(app, "init")(node.init)
 command(app, "up")(node.up)
+org.app.add_typer(access.policy, name="policy")
 app.add_typer(org.app, name="org")
 app.add_typer(device.app, name="device")
 app.add_typer(record.app, name="record")
@@ -77,6 +79,8 @@ command(app, "completeness")(proofs.completeness)
 command(app, "fsck")(maintenance.fsck)
 command(app, "backup")(maintenance.backup)
 command(app, "restore")(maintenance.restore)
+app.add_typer(access.token, name="token")
+command(app, "audit")(access.audit)
 command(app, "doctor")(doctor.doctor)
 app.add_typer(demo_app, name="demo")
 

@@ -5,9 +5,15 @@ signed records of the operator, sent to the node and awaited until the ledger ha
 command's refusal.
 """
 
-from dataclasses import dataclass
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+import httpx
 
 from drystone.client import (
     Client,
@@ -17,6 +23,7 @@ from drystone.client import (
     read_token,
 )
 from drystone.client_messages import error_of
+from drystone.client_signing import BearerToken, RequestSigner
 from drystone.errors import KeyFileInvalid, NotFound, RequestMalformed, Unavailable
 from drystone.formats import cose
 from drystone.gateway.answer import Answer, Wait
@@ -28,12 +35,36 @@ STEPS_MAX: Final = 1_000_000
 
 DEVICES: Final = "devices"
 
+NONCE_BYTES: Final = 18
+
 
 def connect(home: Path, url: str | None) -> Client:
-    """Open a client to the node at `url`, or to the one that runs in the home. Raises: NodeAbsent."""
+    """Open a client to the node at `url`, or to the one that runs in the home.
+
+    Where the node asks who reads: the token in DRYSTONE_TOKEN is shown, or requests are signed with the key file in
+    DRYSTONE_KEY, or with the home's operator key. Raises: NodeAbsent, KeyFileInvalid (DRYSTONE_KEY).
+    """
     if url is None:
-        return Client(find_endpoint(home))
-    return Client(Endpoint(url=url.rstrip("/"), token=read_token(home)))
+        endpoint = find_endpoint(home)
+    else:
+        endpoint = Endpoint(url=url.rstrip("/"), token=read_token(home))
+    return Client(replace(endpoint, auth=find_auth(home, os.environ)))
+
+
+def find_auth(home: Path, environment: Mapping[str, str]) -> httpx.Auth | None:
+    """Give how this user says who asks; None where there is nothing to say it with. Raises: KeyFileInvalid."""
+    if token := environment.get("DRYSTONE_TOKEN"):
+        return BearerToken(token)
+    if named := environment.get("DRYSTONE_KEY"):
+        key = read_key_file(Path(named))
+    else:
+        try:
+            key = read_key_file(home / "keys" / "operator.key")
+        except KeyFileInvalid:
+            return None
+    return RequestSigner(
+        key, now_s=lambda: int(time.time()), nonce=lambda: secrets.token_urlsafe(NONCE_BYTES)
+    )
 
 
 def read_stream(text: str, home: Path, *, sign_as: Path | None = None) -> StreamName:

@@ -93,13 +93,13 @@ def test_log_never_outgrows_its_bound(
     assert AuditLog(path, now_ms=clock).entries(before=50, limit=1)[0].number == 49
 
 
-def test_long_texts_are_cut_and_line_breaks_escaped(path: Path, clock: Clock) -> None:
+def test_long_texts_are_cut_and_what_moves_a_terminal_is_marked(path: Path, clock: Clock) -> None:
     log = AuditLog(path, now_ms=clock)
     log.write(denial(why="x" * 5_000))
-    log.write(denial(why='a\nb "c"\u2028'))
+    log.write(denial(why='a\nb "c"\u2028\x1b[2J\x9b\udcff'))
     assert path.read_bytes().count(b"\n") == 2
     assert [one.denial.why for one in log.entries(before=None, limit=2)] == [
-        'a\nb "c"\u2028',
+        'a\ufffdb "c"\ufffd\ufffd[2J\ufffd\ufffd',
         "x" * 200,
     ]
 
