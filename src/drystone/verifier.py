@@ -15,7 +15,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from drystone import limits
 from drystone.channel import BlockingChannel
@@ -75,56 +75,61 @@ class Checker:
         """
         raws, broken_off = _split(sequence)
         forms: list[Record | Refused] = []
+        names: list[SenderName | None] = []
         for raw in raws:
             try:
-                forms.append(check_form(raw))
+                form = check_form(raw)
             except Refused as error:
                 forms.append(error)
+                names.append(None)
+            else:
+                forms.append(form)
+                names.append((form.iss, form.sub, form.kid, form.device))
         if broken_off is not None:
             forms.append(broken_off)
-        refused = self._learn(forms, ask)
+            names.append(None)
+        refused = self._learn(forms, names, ask)
         good: list[Verified] = []
         flaws: list[Flaw] = []
         known, ledger = self._rights, self._ledger
-        for number, form in enumerate(forms):
+        for form, name in zip(forms, names, strict=True):
             try:
-                if not isinstance(form, Record):
-                    raise form
-                name = (form.iss, form.sub, form.kid, form.device)
+                if name is None or not isinstance(form, Record):
+                    raise cast("Refused", form)
                 rights = known.get(name)
                 if rights is None:
                     raise refused[name]
                 verified = check_signature(form, rights.sender.key)
                 check_rights(form, rights, ledger)
             except Refused as error:
+                number = len(good) + len(flaws)
                 flaws.append(Flaw(number, error.code, str(error)[:DETAIL_LENGTH_MAX]))
-                continue
-            good.append(verified)
+            else:
+                good.append(verified)
         return summarise(good, generation=self._generation, flaws=flaws)
 
-    def _learn(self, forms: Sequence[Record | Refused], ask: Ask) -> dict[SenderName, Refused]:
+    def _learn(
+        self, forms: Sequence[Record | Refused], names: Sequence[SenderName | None], ask: Ask
+    ) -> dict[SenderName, Refused]:
         """Look up the senders that are not remembered; give those that have no rights, with why not."""
         known = self._rights
         if len(known) > limits.VERIFIER_KEYS_MAX:
             known.clear()
         refused: dict[SenderName, Refused] = {}
-        while True:
-            unknown: dict[SenderName, Record] = {}
-            for form in forms:
-                if isinstance(form, Record):
-                    name = (form.iss, form.sub, form.kid, form.device)
-                    if name not in known and name not in refused:
-                        unknown[name] = form
-            if not unknown:
-                return refused
-            # While the answer is on its way others may have to be forgotten: hence the loop.
+        # While an answer is on its way others may have to be forgotten: hence the loop.
+        while unknown := {
+            name: form
+            for form, name in zip(forms, names, strict=True)
+            if name is not None and name not in known and name not in refused
+        }:
             self._generation, rows = ask(list(unknown))
             view = _Rows(rows)
             for name, record in unknown.items():
                 try:
-                    known[name] = find_rights(view, record)
+                    known[name] = find_rights(view, cast("Record", record))
                 except Refused as error:
                     refused[name] = error.with_traceback(None)
+        return refused
 
 
 class _Rows:
@@ -140,22 +145,47 @@ class _Rows:
 
 def _split(sequence: bytes) -> tuple[list[bytes], Refused | None]:
     """Split a sequence into items; where it stops being CBOR, give the items before and the refusal."""
-    try:
-        return cbor.split_sequence(sequence, items_max=limits.REQUEST_RECORDS_MAX), None
-    except Refused:
-        pass  # The slower way below finds where it breaks off.
     raws: list[bytes] = []
-    offset = 0
+    offset, size = 0, len(sequence)
     try:
-        while offset < len(sequence):
+        while offset < size:
             if len(raws) == limits.REQUEST_RECORDS_MAX:
                 return raws, TooLarge(f"at most {limits.REQUEST_RECORDS_MAX} records at once")
-            end = cbor.item_end(sequence, offset)
+            end = _usual_end(sequence, offset)
+            if not offset < end <= size:
+                end = cbor.item_end(sequence, offset)
             raws.append(sequence[offset:end])
             offset = end
     except Refused as error:
         return raws, error
     return raws, None
+
+
+def _usual_end(data: bytes, at: int) -> int:
+    """Give where the record ends that starts here, if its outside looks like most records'; else 0.
+
+    A third of what the general way costs. Checks nothing: whatever is cut out has `check_form` before it.
+    """
+    try:
+        if (
+            data[at : at + 3] != b"\xd2\x84\x58"
+        ):  # tag 18, an array of four, a header of 24 to 255 bytes
+            return 0
+        at += 4 + data[at + 3]
+        head = data[at + 1]
+        if data[at] != 0xA0:  # no unprotected header
+            return 0
+        if 0x40 <= head < 0x58:
+            at += 2 + head - 0x40
+        elif head == 0x58:
+            at += 3 + data[at + 2]
+        elif head == 0x59:
+            at += 4 + int.from_bytes(data[at + 2 : at + 4])
+        else:
+            return 0
+        return at + 66 if data[at : at + 2] == b"\x58\x40" else 0  # a signature of 64
+    except IndexError:
+        return 0
 
 
 def serve(channel: BlockingChannel, checker: Checker) -> None:

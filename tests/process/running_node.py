@@ -54,6 +54,7 @@ class RunningNode:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        left = self.endpoints()
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
@@ -62,7 +63,7 @@ class RunningNode:
                 ],
                 env=self.environment, stderr=log, text=True,
             )  # fmt: skip
-        self.wait_until_up()
+        self.wait_until_up(not_pid=None if left is None else left["pids"]["front"][0])
 
     def wait_until_up(self, *, not_pid: int | None = None) -> dict[str, Any]:
         """Wait for the endpoints file of a front that is not `not_pid`; give its content."""

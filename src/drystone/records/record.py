@@ -84,6 +84,7 @@ class Record(NamedTuple):
 
 
 _PAYLOAD: Final = Record._fields.index("payload")
+_LEFT_OUT: Final = (b"", b"", b"")
 assert Record._fields[_PAYLOAD : _PAYLOAD + 3] == ("payload", "signature", "signed")
 
 
@@ -152,7 +153,7 @@ def travelling(record: Record) -> tuple[Any, ...]:
 
     Whoever has to check its signature again gets them from `raw`; that is rare, and the rest is half as long.
     """
-    return (*record[:_PAYLOAD], b"", b"", b"", *record[_PAYLOAD + 3 :])
+    return record[:_PAYLOAD] + _LEFT_OUT + record[_PAYLOAD + 3 :]
 
 
 def stream_id(record: Record) -> tuple[str, ...]:
