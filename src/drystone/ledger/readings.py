@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from drystone.contracts.runtime import Program, ReadingDone, ReadingRefused, Shown
-from drystone.errors import ContractFailed, Refused
+from drystone.errors import ContractFailed, ContractSize, Refused
 from drystone.formats.number import Number
 from drystone.ledger import keyspace
 from drystone.ledger.rights import Rights
 from drystone.ledger.values import encode_value, quoted, remember, text_of
 from drystone.ledger.view import Overlay
-from drystone.limits import MEMO_ROWS_MAX
+from drystone.limits import EVENTS_PER_OUTCOME_MAX, MEMO_ROWS_MAX
 from drystone.records.payload import Reading
 from drystone.records.record import Record
 from drystone.records.stream import Placement
@@ -125,6 +125,9 @@ def _measurement(
 def _handled(item: Gathered, result: ReadingDone | ReadingRefused) -> Handled:
     if isinstance(result, ReadingRefused):
         return Handled(item, None, (), result.steps, result.error)
+    if len(result.events) > EVENTS_PER_OUTCOME_MAX:
+        error = ContractSize(f"more than {EVENTS_PER_OUTCOME_MAX} events")
+        return Handled(item, None, (), result.steps, error)
     if result.value is None:
         return Handled(item, None, result.events, result.steps, None)
     try:
