@@ -22,14 +22,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, cast
 
 from drystone import limits, logs, processes
 from drystone.channel import AsyncChannel
+from drystone.commits import Commits, RightsWatch, remember, settle
 from drystone.engine.local import BlockRules, LocalEngine
 from drystone.errors import DatabaseCorrupt, DatabaseForeign, DrystoneError, Refused
 from drystone.executor import Executor
@@ -44,7 +44,6 @@ from drystone.gateway.stale import StaleView
 from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
 from drystone.home import Identity, open_home, write_endpoints
 from drystone.ledger.genesis import validators_hash
-from drystone.messages import Executed
 from drystone.room import DiskRoom
 from drystone.service.node_service import NodeService, find_place
 from drystone.service.pulse import Pulse
@@ -58,40 +57,7 @@ from drystone.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
 START_REFUSED: Final = (Refused, DatabaseForeign, DatabaseCorrupt)
 """Errors that another start does not mend."""
 
-Result = TypeVar("Result")
-
 log = logging.getLogger("drystone.node")
-
-
-class Worker:
-    """One thread that runs blocking functions one after the other: the way blocking work leaves the loop."""
-
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-
-    async def run(self, function: Callable[[], Result]) -> Result:
-        """Give the function's result, or raise what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-
-    def close(self) -> None:
-        """Finish what was begun and end the thread."""
-        self._thread.shutdown()
-
-
-class Commits:
-    """Who is told of each commit, on the loop, in order."""
-
-    def __init__(self) -> None:
-        self._listeners: list[Callable[[Executed], None]] = []
-
-    def tell_in_order(self, *listeners: Callable[[Executed], None]) -> None:
-        """Tell these as well, behind those known before."""
-        self._listeners += listeners
-
-    def tell(self, done: Executed) -> None:
-        """Report one commit."""
-        for listener in self._listeners:
-            listener(done)
 
 
 class Parts(NamedTuple):
@@ -128,7 +94,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
         stack.callback(ledger_stale.close)
         ledger_read = LedgerDB.open(home.ledger, ledger=ledger, read_only=True)
         stack.callback(ledger_read.close)
-        writer, reader = Worker("vertices"), Worker("reads")
+        writer, reader = processes.Worker("vertices"), processes.Worker("reads")
         stack.callback(writer.close)
         stack.callback(reader.close)
 
@@ -262,64 +228,13 @@ async def start_parts(
     return Parts(verifiers, client, (verifiers.run, client.run), pids)
 
 
-def place_finder(reads: Reads, reader: Worker) -> FindPlace:
+def place_finder(reads: Reads, reader: processes.Worker) -> FindPlace:
     """Give the function that finds where a committed record lies, for copies of it."""
 
     async def find(stream: tuple[str, ...], *, epoch: int, seq: int) -> FoundPlace | None:
         return await find_place(reads, reader.run, stream, epoch=epoch, seq=seq)
 
     return find
-
-
-def remember(stale: StaleView, done: Executed) -> None:
-    """Lay a block's writes over the stale view."""
-    stale.commit(done.writes)
-
-
-class RightsWatch:
-    """Tells the verifiers whose rights have changed; what changes while it tells goes into the next word."""
-
-    def __init__(self, senders: Senders, checker: RecordChecker) -> None:
-        self._senders = senders
-        self._checker = checker
-        self._members: set[tuple[str, str]] = set()
-        self._all = False
-        self._changed = asyncio.Event()
-
-    def note(self, done: Executed) -> None:
-        """Forget at once here; the verifiers are told by `run`."""
-        members = self._senders.change(done.writes)
-        if members is None:
-            self._all = True
-        elif members:
-            self._members.update(members)
-        else:
-            return
-        self._changed.set()
-
-    async def run(self) -> None:
-        """Tell the verifiers, until cancelled."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            members = None if self._all else sorted(self._members)
-            self._all = False
-            self._members.clear()
-            await self._checker.forget(members)
-
-
-def settle(sealer: Sealer, done: Executed) -> None:
-    """Tell the sealer what became of each vertex of a block, and that the engine has room."""
-    codes: dict[int, dict[int, str]] = {}
-    for one in done.outcomes:
-        of_vertex = codes.setdefault(one.vertex, {})
-        if one.record is None:
-            of_vertex.update(dict.fromkeys(range(done.counts[one.vertex]), one.code))
-        elif one.code != "accepted":
-            of_vertex[one.record] = one.code
-    for index, vertex_id in enumerate(done.vertices):
-        sealer.settle(vertex_id, height=done.height, codes=codes.get(index, {}))
-    sealer.poke()
 
 
 def now_ms() -> int:

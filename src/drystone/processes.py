@@ -1,4 +1,4 @@
-"""A node's child processes, its lock, and the socket it listens on: what the operating system gives and takes back.
+"""A node's child processes and threads, its lock, and the socket it listens on: what the system gives and takes back.
 
 Every child gets one end of a socket pair as its only argument and lives as long as the other end: when the front is
 gone, however it went, its children read end-of-file and go too. The lock is inherited by the executor, so that a new
@@ -7,6 +7,7 @@ node opens no file while an old executor may still write. Nothing here knows wha
 Source: design.md section 7 (processes of a node).
 """
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -16,13 +17,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from drystone import channel
 from drystone.errors import HomeInvalid, PortTaken
 from drystone.home import Home
+
+Result = TypeVar("Result")
 
 LOCK_S_MAX: Final = 4.0
 """How long a new node waits for what is left of an old one."""
@@ -33,6 +37,21 @@ END_S_MAX: Final = 5.0
 """How long a child may take to end once its channel is closed."""
 
 LISTEN_BACKLOG: Final = 1_024
+
+
+class Worker:
+    """One thread that runs blocking functions one after the other: the way blocking work leaves the loop."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Give the function's result, or raise what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    def close(self) -> None:
+        """Finish what was begun and end the thread."""
+        self._thread.shutdown()
 
 
 class Child(NamedTuple):
