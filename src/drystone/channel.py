@@ -11,14 +11,16 @@ beyond the socket's own. NamedTuples must be made plain first: `marshal` refuses
 Place in a record's life: between front, verifiers and executor. Source: design.md section 7.
 """
 
-import asyncio
 import contextlib
 import marshal
 import socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from drystone import limits
 from drystone.errors import ChannelClosed, InvariantBroken
+
+if TYPE_CHECKING:
+    import asyncio  # Only a front needs it, and has it: it costs each worker 7 MB.
 
 LENGTH_BYTES: Final = 4
 """Bytes of a frame's length."""
@@ -106,13 +108,15 @@ class BlockingChannel:
 class AsyncChannel:
     """The front's end, on its event loop. One task sends at a time, one task receives."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
         self._reader = reader
         self._writer = writer
 
     @classmethod
     async def open(cls, end: socket.socket) -> "AsyncChannel":
         """Take over one end of a `pair`."""
+        import asyncio
+
         end.settimeout(0)
         return cls(*await asyncio.open_connection(sock=end))
 
@@ -141,7 +145,7 @@ class AsyncChannel:
         try:
             head = await self._reader.readexactly(LENGTH_BYTES)
             body = await self._reader.readexactly(_checked_length(head))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (EOFError, ConnectionError):  # asyncio's IncompleteReadError is an EOFError.
             return None
         return _decode(body)
 

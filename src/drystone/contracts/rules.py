@@ -47,3 +47,6 @@ def accept(_context: ReadingContext, _content: tuple[tuple[object, ...], ...]) -
 
 
 RULES: dict[str, Rule] = {"accept": accept}
+
+TAKES_ALL = frozenset({"accept"})
+"""Rules that take every reading without a look at it and at no cost: they need not be called (tested)."""

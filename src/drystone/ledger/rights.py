@@ -140,6 +140,8 @@ def _check_fit(content: tuple[Reading, ...], profile: rows.Profile) -> int | Non
             value = reading
     if register is None:
         return None
+    if type(value) is int and not register.exponent:
+        return value  # What nearly every meter sends, and what the steps below come to.
     if not isinstance(value, int | tuple) or isinstance(value, bool):
         raise ProfileMismatch(f"the register {register.name!r} is missing or no number")
     scaled = senml.scale(value, register.exponent)

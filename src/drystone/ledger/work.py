@@ -71,6 +71,14 @@ class Work:
         self._outcomes[slot] = outcome
         self._leaves[slot] = leaf
 
+    def accept(
+        self, outcome: Outcome, leaf: bytes, stream_key: bytes, current: stream.Stream
+    ) -> None:
+        """Settle the next slot with an accepted record and move its stream on, all at once."""
+        self._outcomes.append(outcome)
+        self._leaves.append(leaf)
+        self._streams[stream_key] = current
+
     def outcomes(self) -> tuple[Outcome, ...]:
         """Return all outcomes in order."""
         return tuple(outcome for outcome in self._outcomes if outcome is not None)

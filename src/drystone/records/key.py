@@ -14,17 +14,7 @@ Source: RFC 8032, FIPS 186-5, RFC 9053 sections 2 and 7, RFC 9679 (thumbprint).
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256, sha512
-from typing import Final, NamedTuple, Self
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import (
-    decode_dss_signature,
-    encode_dss_signature,
-)
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from drystone.errors import (
     AlgorithmUnsupported,
@@ -35,12 +25,24 @@ from drystone.errors import (
 from drystone.formats.cose import ALG_EDDSA, ALG_ES256
 from drystone.records import ed25519
 
+if TYPE_CHECKING:
+    # Imported where it is used: a process that only verifies Ed25519, by PyNaCl, is 6 MB smaller.
+    from cryptography.hazmat.primitives.asymmetric.ec import (
+        EllipticCurvePrivateKey,
+        EllipticCurvePublicKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
 try:  # The faster backend; armv7 has no wheel of it.
     from nacl import bindings as sodium
     from nacl.exceptions import BadSignatureError
 except ImportError:  # pragma: no cover - the fallback's twin is tested through ED25519_BACKENDS
+    from cryptography.exceptions import InvalidSignature as BadSignatureError
+
     sodium = None
-    BadSignatureError = InvalidSignature
 
 SIGNATURE_LENGTH: Final = 64
 KID_LENGTH: Final = 4
@@ -204,6 +206,8 @@ def _sodium_verify(raw: bytes, message: bytes, signature: bytes) -> None:
 
 
 def _openssl_verify(raw: bytes, message: bytes, signature: bytes) -> None:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         _openssl_key(raw).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -211,7 +215,9 @@ def _openssl_verify(raw: bytes, message: bytes, signature: bytes) -> None:
 
 
 @lru_cache(maxsize=_KEYS_REMEMBERED)
-def _openssl_key(raw: bytes) -> Ed25519PublicKey:
+def _openssl_key(raw: bytes) -> "Ed25519PublicKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     return Ed25519PublicKey.from_public_bytes(raw)
 
 
@@ -249,14 +255,16 @@ def _ed25519_seed(entropy: bytes) -> bytes:
     return entropy
 
 
-def _ed25519_private(secret: bytes) -> Ed25519PrivateKey:
+def _ed25519_private(secret: bytes) -> "Ed25519PrivateKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     if len(secret) != 32:
         raise KeyMalformed(f"an Ed25519 secret key has 32 bytes, not {len(secret)}")
     return Ed25519PrivateKey.from_private_bytes(secret)
 
 
 def _ed25519_public(secret: bytes) -> bytes:
-    return _ed25519_private(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return _ed25519_private(secret).public_key().public_bytes_raw()
 
 
 def _ed25519_sign(secret: bytes, message: bytes) -> bytes:
@@ -273,7 +281,9 @@ def _es256_check(raw: bytes) -> None:
 
 
 @lru_cache(maxsize=_KEYS_REMEMBERED)
-def _es256_key(raw: bytes) -> ec.EllipticCurvePublicKey:
+def _es256_key(raw: bytes) -> "EllipticCurvePublicKey":
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     x, y = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
     try:
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
@@ -282,6 +292,11 @@ def _es256_key(raw: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def _es256_verify(raw: bytes, message: bytes, signature: bytes) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
     if len(signature) != SIGNATURE_LENGTH:
         raise SignatureMalformed(f"a signature has 64 bytes, not {len(signature)}")
     r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
@@ -299,7 +314,9 @@ def _es256_seed(entropy: bytes) -> bytes:
     return (wide % (P256_N - 1) + 1).to_bytes(32)
 
 
-def _es256_private(secret: bytes) -> ec.EllipticCurvePrivateKey:
+def _es256_private(secret: bytes) -> "EllipticCurvePrivateKey":
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     scalar = int.from_bytes(secret)
     if len(secret) != 32 or not 0 < scalar < P256_N:
         raise KeyMalformed("a P-256 secret key is 32 bytes, a number between 0 and the order")
@@ -312,6 +329,10 @@ def _es256_public(secret: bytes) -> bytes:
 
 
 def _es256_sign(secret: bytes, message: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
     scheme = ec.ECDSA(SHA256(), deterministic_signing=True)
     r, s = decode_dss_signature(_es256_private(secret).sign(message, scheme))
     return r.to_bytes(32) + min(s, P256_N - s).to_bytes(32)

@@ -111,26 +111,31 @@ class StateTree:
         many bits.
         """
         depth = self._heap.depth
-        edits: dict[int, dict[bytes, bytes]] = {}
+        shift = _HEAD_BITS - depth
+        before = self._buckets
+        buckets: dict[int, bytes] = {}
         for key, value in changes.items():
             if not key or value == b"":
                 raise InvariantBroken("a state key or value is empty")
             key_hash = sha256(key).digest()
             leaf = b""
             if value is not None:
-                leaf = leaf_hash(key_hash, sha256(value).digest())
+                leaf = sha256(b"\x00" + key_hash + sha256(value).digest()).digest()
                 self.hashes_done += 1
-            edits.setdefault(_bucket_of(key_hash, depth), {})[key_hash] = leaf
+            number = int.from_bytes(key_hash[:_HEAD_BYTES]) >> shift
+            packed = buckets[number] if number in buckets else before[number]
+            if not packed:
+                buckets[number] = key_hash + leaf if leaf else packed
+            else:
+                buckets[number] = _edited(packed, key_hash=key_hash, leaf=leaf)
+        buckets = {at: new for at, new in buckets.items() if new != before[at]}
         count = self.count
-        buckets: dict[int, bytes] = {}
         nodes: dict[int, tuple[bytes, int]] = {}
-        for number, edit in edits.items():
-            old = self._buckets[number]
-            new = _edited(old, edit)
-            if new != old:
-                count += (len(new) - len(old)) // _LEAF_BYTES
-                buckets[number] = new
-                nodes[(1 << depth) + number] = self._fold(new)
+        first = 1 << depth
+        for number, new in buckets.items():
+            count += (len(new) - len(before[number])) // _LEAF_BYTES
+            alone = len(new) == _LEAF_BYTES
+            nodes[first + number] = (new[HASH_BYTES:], ONE) if alone else self._fold(new)
         climb = self._heap.climb(nodes)
         self.hashes_done += climb.hashes
         return StatePlan(
@@ -332,17 +337,14 @@ def _leaves(packed: bytes) -> dict[bytes, bytes]:
     }
 
 
-def _edited(packed: bytes, edit: Mapping[bytes, bytes]) -> bytes:
-    """Return a bucket after changes: key hash -> leaf hash, empty to delete."""
-    if len(edit) == 1 and len(packed) <= _LEAF_BYTES:
-        ((key_hash, leaf),) = edit.items()
-        if not packed or packed.startswith(key_hash):
-            return key_hash + leaf if leaf else b""
+def _edited(packed: bytes, *, key_hash: bytes, leaf: bytes) -> bytes:
+    """Return a bucket with one key's leaf hash set; empty to delete it."""
+    at = packed.find(key_hash)
+    if leaf and at >= 0 and not at % _LEAF_BYTES:
+        return packed[: at + HASH_BYTES] + leaf + packed[at + _LEAF_BYTES :]
     leaves = _leaves(packed)
-    leaves.update(edit)
-    return b"".join(
-        [key_hash + leaves[key_hash] for key_hash in sorted(leaves) if leaves[key_hash]]
-    )
+    leaves[key_hash] = leaf
+    return b"".join([other + leaves[other] for other in sorted(leaves) if leaves[other]])
 
 
 def _shared_bits(packed: bytes) -> int:
