@@ -7,7 +7,8 @@ rights be looked up again. Nothing here decides: `apply` does.
 Place in a record's life: intake. Source: design.md section 4 (checks on a stale view spare work).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from drystone.errors import Refused
@@ -22,6 +23,9 @@ SENDERS_REMEMBERED_MAX: Final = 131_072
 
 OF_MEMBERS: Final = frozenset({keyspace.MEMBER, keyspace.KEY})
 """Spaces whose rows concern the one member that their keys name."""
+
+
+_FIRST_BYTE: Final = itemgetter(0)
 
 
 class Senders:
@@ -81,9 +85,12 @@ class _Noting:
         return self.rows[key]
 
 
-def _members_of(writes: Iterable[bytes]) -> set[tuple[str, str]] | None:
+def _members_of(writes: Collection[bytes]) -> set[tuple[str, str]] | None:
     """Give the members whose rights these keys may change; None when it may be everybody's."""
     members: set[tuple[str, str]] = set()
+    # Nearly every block writes streams only; a key's first byte is its space.
+    if keyspace.REGISTRY.isdisjoint(map(_FIRST_BYTE, writes)):
+        return members
     for key in writes:
         space = keyspace.space_of(key)
         if space not in keyspace.REGISTRY:
