@@ -74,33 +74,37 @@ class Checker:
         Does not look at streams or duplicates. Never raises on anything the sequence holds.
         """
         raws, broken_off = _split(sequence)
+        known = self._rights
         forms: list[Record | Refused] = []
         names: list[SenderName | None] = []
+        strangers = False
         for raw in raws:
             try:
                 form = check_form(raw)
             except Refused as error:
                 forms.append(error)
                 names.append(None)
-            else:
-                forms.append(form)
-                names.append((form.iss, form.sub, form.kid, form.device))
+                continue
+            name = (form.iss, form.sub, form.kid, form.device)
+            forms.append(form)
+            names.append(name)
+            strangers = strangers or name not in known
         if broken_off is not None:
             forms.append(broken_off)
             names.append(None)
-        refused = self._learn(forms, names, ask)
+        refused = self._learn(forms, names, ask) if strangers else {}
         good: list[Verified] = []
         flaws: list[Flaw] = []
-        known, ledger = self._rights, self._ledger
+        ledger = self._ledger
         for form, name in zip(forms, names, strict=True):
             try:
-                if name is None or not isinstance(form, Record):
+                if name is None:
                     raise cast("Refused", form)
                 rights = known.get(name)
                 if rights is None:
                     raise refused[name]
-                verified = check_signature(form, rights.sender.key)
-                check_rights(form, rights, ledger)
+                verified = check_signature(form, rights.sender.key)  # pyright: ignore[reportArgumentType] - a named form is a record
+                check_rights(verified.record, rights, ledger)
             except Refused as error:
                 number = len(good) + len(flaws)
                 flaws.append(Flaw(number, error.code, str(error)[:DETAIL_LENGTH_MAX]))

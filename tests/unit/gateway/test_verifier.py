@@ -112,12 +112,15 @@ def test_others_than_the_forgotten_are_still_known() -> None:
     assert len(state.asked) == 2
 
 
-def test_a_full_memory_is_emptied_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_memory_is_emptied_for_a_newcomer_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(limits, "VERIFIER_KEYS_MAX", 0)
     checker, state = make()
     assert not checker.check(reading(0), state.ask).flaws
-    assert not checker.check(reading(1), state.ask).flaws
-    assert len(state.asked) == 2
+    both = checker.check(reading(1) + reading(0, sub="node", secret=NODE), state.ask)
+    assert [flaw.code for flaw in both.flaws] == ["profile-unknown"]
+    assert [len(names) for names in state.asked] == [1, 2]
 
 
 @pytest.mark.parametrize(
