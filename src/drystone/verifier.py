@@ -103,7 +103,8 @@ class Checker:
                 rights = known.get(name)
                 if rights is None:
                     raise refused[name]
-                verified = check_signature(form, rights.sender.key)  # pyright: ignore[reportArgumentType] - a named form is a record
+                record = cast("Record", form)  # Only a record has a name.
+                verified = check_signature(record, rights.sender.key)
                 check_rights(verified.record, rights, ledger)
             except Refused as error:
                 number = len(good) + len(flaws)
