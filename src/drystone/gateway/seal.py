@@ -27,8 +27,14 @@ from drystone.records.key import SecretKey
 from drystone.records.vertex import decode_header, seal_header
 from drystone.storage.vertices import StoredVertex
 
-SEAL_RECORDS: Final = 256
+SEAL_RECORDS: Final = 128
 """With this many records a vertex is worth its header: it is sealed at once."""
+
+GROUP_RECORDS: Final = 100
+"""A group commit of this many records means load ..."""
+
+GROUP_MS: Final = 20
+"""... and under load group commits begin this far apart, so that each is worth its fsync."""
 
 RETRY_S: Final = 1.0
 """A vertex that could not be sealed (disk full) is tried again after this time."""
@@ -92,6 +98,7 @@ class Pace:
 
     linger_ms: int
     seal_records: int = SEAL_RECORDS
+    group_ms: int = GROUP_MS
 
 
 class _Draft(NamedTuple):
@@ -203,9 +210,11 @@ class Sealer:
             Broken and its kin: the database failed in a way that a later try does not mend.
         """
         fresh: list[Batch] = []
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._rest()
+                began_s = loop.time()
                 fresh, self._fresh = self._fresh, []
                 if self._is_time(fresh):
                     await self._seal(fresh)
@@ -213,6 +222,8 @@ class Sealer:
                     await self._save(fresh)
                 if self._stopping and not self._fresh:
                     return
+                if sum(batch.count for batch in fresh) >= GROUP_RECORDS:
+                    await asyncio.sleep(began_s + self._pace.group_ms / 1000 - loop.time())
         finally:
             # Whoever still waits for the disk is told to come again; nothing of this was acknowledged.
             self._drop([batch for batch in (*fresh, *self._fresh) if not batch.durable.done()])
