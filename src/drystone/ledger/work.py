@@ -127,9 +127,8 @@ class Work:
 
     def writes(self) -> dict[bytes, bytes | None]:
         """Return everything this block writes, sorted by key."""
-        streams = self.memory.streams
+        streams, writes, encode = self.memory.streams, self.overlay.writes, stream.encode
         for key, current in self._streams.items():
-            value = stream.encode(current)
+            value = writes[key] = encode(current)
             streams[key] = (value, current)
-            self.overlay.put(key, value)
-        return dict(sorted(self.overlay.writes.items()))
+        return dict(sorted(writes.items()))

@@ -44,18 +44,25 @@ class RowCache:
     def put(self, key: bytes, value: bytes) -> None:
         """Remember a row."""
         self._young[key] = value
-        self._bytes += len(key) + len(value) + ROW_BYTES
-        if self._bytes > self._bytes_max:
-            self._old, self._young, self._bytes = self._young, {}, 0
+        self._grow(len(key) + len(value) + ROW_BYTES)
 
     def update(self, writes: Mapping[bytes, bytes | None]) -> None:
         """Follow a commit."""
+        young = self._young
+        size = 0
         for key, value in writes.items():
             if value is None:
-                self._young.pop(key, None)
+                young.pop(key, None)
                 self._old.pop(key, None)
             else:
-                self.put(key, value)
+                young[key] = value
+                size += len(key) + len(value) + ROW_BYTES
+        self._grow(size)
+
+    def _grow(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._bytes_max:
+            self._old, self._young, self._bytes = self._young, {}, 0
 
 
 class LedgerView:

@@ -35,6 +35,9 @@ EMPTY_ROOT: Final = EMPTY_CHILD
 _LEAF_BYTES: Final = 2 * HASH_BYTES
 _HEAD_BYTES: Final = 8
 _HEAD_BITS: Final = 8 * _HEAD_BYTES
+_DEPTH_ROOMY: Final = 17
+"""Below this depth (about 130,000 keys) one more level costs 4 MB at most."""
+
 _SHRINK: Final = 3
 """The tree loses a level when it could lose this many; so it does not swing between two depths."""
 
@@ -315,8 +318,12 @@ def _presence(tree: StateTree, key: bytes, value: bytes) -> Presence:
 
 
 def _depth_for(count: int) -> int:
-    """Return the depth at which a bucket holds half a key to one key."""
-    return (count - 1).bit_length() if count > 1 else 0
+    """Return the depth at which a bucket holds half a key to one key; half of that in a small tree.
+
+    Whatever shares a bucket is hashed one by one, so a small tree spends memory instead.
+    """
+    depth = (count - 1).bit_length() if count > 1 else 0
+    return depth + 1 if count > 1 and depth < _DEPTH_ROOMY else depth
 
 
 def _bucket_of(key_hash: bytes, depth: int) -> int:
