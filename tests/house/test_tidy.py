@@ -130,3 +130,10 @@ def test_locked_requirements_hold_hashes_and_no_address() -> None:
 
 def test_no_lock_file_that_records_addresses_is_tracked() -> None:
     assert not [p for p in tracked_files() if p.name in {"uv.lock", "poetry.lock"}]
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    # pytest imports them by their names alone, and collects only the first.
+    names = [path.name for place in ("tests", "src") for path in (ROOT / place).rglob("*.py")]
+    tests = sorted(n for n in names if n.startswith("test_") or n == "tests.py")
+    assert len(tests) == len(set(tests)), sorted({n for n in tests if tests.count(n) > 1})

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from drystone.api.cells import plain
 from drystone.api.lists import Hex, Row
@@ -25,6 +26,11 @@ PACKAGES_REMEMBERED: Final = 16
 def package_of(data: bytes) -> Package:
     """A package of the ledger, read and checked once: its bytes never change."""
     return decode_package(data)
+
+
+async def read_package(data: bytes) -> Package:
+    """The same away from the loop: reading a long text for the first time takes a while."""
+    return await run_in_threadpool(package_of, data)
 
 
 class ContractRow(Row):
@@ -142,7 +148,9 @@ def call_rows(package: Package) -> list[CallRow]:
         spec = manifest.reading
         found.append(row(spec.function, "reading", roles="", args="", limit=spec.limit))
     for name, call in sorted(manifest.calls.items()):
-        args = ", ".join(f"{arg} {kind}" for arg, kind in sorted(call.args.items()))
+        # In the order of the source, as whoever calls reads it; the first is the context.
+        names = package.checked.functions[name].parameters[1:]
+        args = ", ".join(f"{arg} {call.args[arg]}" for arg in names)
         roles = " ".join(call.roles)
         found.append(row(name, "call", roles=roles, args=args, limit=call.limit))
     return found

@@ -18,8 +18,10 @@ from drystone import errors
 from drystone.errors import DrystoneError, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
-CHALLENGE: Final = 'Bearer realm="drystone", Basic realm="drystone"'
-"""A browser asks for a password then, and the token is one; programs send `Bearer` or sign."""
+CHALLENGES: Final = ('Bearer realm="drystone"', 'Basic realm="drystone", charset="UTF-8"')
+"""A browser asks for a password then, and the token is one; programs send `Bearer` or sign. One line
+each: browsers do not look behind a comma.
+"""
 API_PATHS: Final = ("/v1/", "/tile/", "/checkpoint", "/healthz", "/metrics", "/openapi.json")
 
 STATUS: Final[Mapping[type[DrystoneError], int]] = {
@@ -119,10 +121,19 @@ def problem_response(
     sent = dict(headers or {})
     if problem.retry_after_ms is not None:
         sent["Retry-After"] = str(max(1, -(-problem.retry_after_ms // 1000)))
-    if problem.status == 401:
-        sent["WWW-Authenticate"] = CHALLENGE
     body = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False)
-    return Response(body.encode(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE)
+    answer = Response(
+        body.encode(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE
+    )
+    return challenged(answer)
+
+
+def challenged(answer: Response) -> Response:
+    """The same answer; a 401 also says how to name oneself."""
+    if answer.status_code == 401:
+        for challenge in CHALLENGES:
+            answer.headers.append("WWW-Authenticate", challenge)
+    return answer
 
 
 def from_validation(error: RequestValidationError) -> errors.RequestMalformed:
@@ -189,10 +200,7 @@ def install(app: FastAPI, *, show: Show, methods: Methods) -> None:
             # The framework names the methods of one route; a path may have two.
             headers["Allow"] = ", ".join(taken)
         if wants_page(request):
-            page = show(request, problem_of(ours, instance=path))
-            if page.status_code == 401:
-                page.headers["WWW-Authenticate"] = CHALLENGE
-            return page
+            return challenged(show(request, problem_of(ours, instance=path)))
         return problem_response(ours, instance=path, headers=headers)
 
     for kind in (errors.Refused, Unavailable, RequestValidationError, HTTPException, Exception):

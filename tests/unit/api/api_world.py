@@ -41,9 +41,14 @@ class World:
         return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     async def call(
-        self, function: str, args: dict[str, object], *, contract: str = "registry"
+        self,
+        function: str,
+        args: dict[str, object],
+        *,
+        contract: str = "registry",
+        sub: str = "operator",
     ) -> None:
-        """The operator calls the registry, or a contract."""
+        """The operator, or another member, calls the registry or a contract."""
         payload = write_call(
             ledger=self.service.view.ledger,
             contract=contract,
@@ -52,15 +57,18 @@ class World:
             limit=1_000_000,
         )
         raw = write_record(
-            secret=OPERATOR,
+            secret=OPERATOR if sub == "operator" else secret_of(sub),
             iss="ewz",
-            sub="operator",
+            sub=sub,
             epoch=0,
-            seq=self.call_seq,
+            seq=self.call_seq if sub == "operator" else self.seqs.get(sub, 0),
             payload=payload,
             content_type=cose.CBOR,
         )
-        self.call_seq += 1
+        if sub == "operator":
+            self.call_seq += 1
+        else:
+            self.seqs[sub] = self.seqs.get(sub, 0) + 1
         answers = await self.service.submit(raw, wait="committed")
         assert [one.outcome for one in answers] == ["accepted"], answers
 

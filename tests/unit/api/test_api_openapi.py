@@ -23,6 +23,7 @@ HIDDEN = (
     "/blocks",
     "/vertices",
     "/receipts",
+    "/contracts",
 )
 
 

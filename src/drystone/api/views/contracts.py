@@ -18,7 +18,7 @@ from drystone.api.contract_documents import (
     call_rows,
     contract_document,
     contract_row,
-    package_of,
+    read_package,
     value_row,
     version_document,
 )
@@ -79,6 +79,8 @@ async def get_version(service: Node, name: Name, version: Version) -> VersionDoc
     found = await service.contract_version(name, version=version)
     if found is None:
         raise NotFound(f"no version {version} of {name!r}")
+    if found.package is not None:
+        await read_package(found.package)
     return version_document(found)
 
 
@@ -89,7 +91,7 @@ async def list_calls(request: Request, service: Node, name: Name, listed: Listed
     shown = await shown_version(service, info)
     if shown is None or shown.package is None:
         raise NotFound(f"the state holds no package of {name!r}: it is {info.status}")
-    found = call_rows(package_of(shown.package))
+    found = call_rows(await read_package(shown.package))
     start = 0 if listed.after is None else decode_cursor(listed.after, int)[0]
     page = found[start : start + listed.limit]
     more = len(found) > start + listed.limit
