@@ -17,7 +17,7 @@ from bench.machine import core_count
 from bench.memory import Memory
 from bench.node import BenchNode
 from bench.street import ORGANISATION, Street, make_load, name_of
-from drystone.client import StreamName
+from drystone.client.rest import StreamName
 
 if TYPE_CHECKING:
     from bench.stage import Stage

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from bench.figure import Figure, at_most
 from bench.street import ENROL_AT_ONCE, ORGANISATION, PROFILE, Street, secret_of, unsigned
 from drystone import limits
-from drystone.executor import Executor
 from drystone.formats import cose
-from drystone.home import Identity, init_home
-from drystone.keyfolder import read_key_file
+from drystone.home.keyfolder import read_key_file
+from drystone.home.layout import Identity, init_home
 from drystone.ledger.change import Block, OrderedVertex
 from drystone.ledger.genesis import validators_hash
 from drystone.records.record import Verified, check_form, write_call, write_record
 from drystone.records.vertex import decode_header, seal_vertex
 from drystone.trees.state import StateTree
+from drystone.workers.executor import Executor
 
 if TYPE_CHECKING:
     from bench.stage import Stage

@@ -13,10 +13,10 @@ from typing import Any, Self
 from bench import handler
 from bench.memory import Memory, measure
 from bench.street import ENROL_AT_ONCE, ORGANISATION, PROFILE, Street
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.formats import cose
-from drystone.home import init_home
-from drystone.keyfolder import read_key_file
+from drystone.home.keyfolder import read_key_file
+from drystone.home.layout import init_home
 from drystone.records.record import write_call, write_record
 
 OPERATOR = "operator"
@@ -39,7 +39,7 @@ class BenchNode:
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "drystone.supervisor", str(self.home)],
+                [sys.executable, "-m", "drystone.node.supervisor", str(self.home)],
                 env=self.environment, stderr=log, stdout=log,
             )  # fmt: skip
         while not self.endpoints_path.exists():

@@ -12,7 +12,7 @@ from bench.figure import Figure, at_most
 from bench.machine import core_count
 from bench.node import BenchNode
 from bench.street import ORGANISATION, Street, make_load, name_of
-from drystone.client import StreamName
+from drystone.client.rest import StreamName
 from drystone.formats import cose, note
 from drystone.proof.finality import node_finality, sign_checkpoint
 from drystone.proof.receipt import attach_receipts, issue_receipt

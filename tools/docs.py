@@ -118,10 +118,10 @@ def metrics_page() -> str:
 
 def settings_page() -> str:
     """Return every setting of `config.toml` with default, bounds and environment variable."""
-    from drystone import config
+    from drystone.home import config
 
     parts = [
-        "# Settings\n\nGenerated from `src/drystone/config.py`. Settings stand in `config.toml` of a node's home;"
+        "# Settings\n\nGenerated from `src/drystone/home/config.py`. Settings stand in `config.toml` of a node's home;"
         " `DRYSTONE__SECTION__KEY` in\nthe environment overrides the file. An unknown one is refused. A change takes"
         " effect at the next start.\n"
     ]

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drystone.client import Client, StreamName, find_endpoint
+from drystone.client.rest import Client, StreamName, find_endpoint
 from drystone.errors import Unavailable
 from drystone.formats import cose
 from drystone.formats.senml import Measurement, write_pack
-from drystone.home import init_home
-from drystone.keyfolder import read_key_file
+from drystone.home.keyfolder import read_key_file
+from drystone.home.layout import init_home
 from drystone.proof.trust import parse_trust
 from drystone.proof.verify import verify_completeness
 from drystone.records.key import SecretKey
@@ -85,7 +85,7 @@ class Victim:
         self.home = folder / "home"
         self.log = (folder / "node.log").open("w")
         init_home(self.home, org=ORGANISATION, node_name="gw-1", origin="torture.example/log")
-        command = [sys.executable, "-m", "drystone.supervisor", str(self.home)]
+        command = [sys.executable, "-m", "drystone.node.supervisor", str(self.home)]
         self.process = subprocess.Popen(
             [*command, "--restarts-max", "1000000"],
             env={**os.environ, "DRYSTONE__HTTP__PORT": "0"},

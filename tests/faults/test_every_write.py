@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pytest
 
 from drystone.errors import Broken
-from drystone.executor import Executor
 from drystone.ledger.genesis import decode_genesis
 from drystone.sim.chain import Chain, make_chain
 from drystone.sim.power_loss import Disk, Fault
@@ -19,6 +18,7 @@ from drystone.sim.torture import LEDGER, VERTICES
 from drystone.storage.fsck import check_files
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.vertices import VertexDB
+from drystone.workers.executor import Executor
 
 Live = Callable[[Disk, Chain], None]
 

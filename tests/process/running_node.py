@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from drystone.client import Client, StreamName, find_endpoint
+from drystone.client.rest import Client, StreamName, find_endpoint
 from drystone.formats import cose
 from drystone.formats.senml import Measurement, write_pack
 from drystone.gateway.answer import Answer
-from drystone.home import Identity, init_home
-from drystone.keyfolder import read_key_file
+from drystone.home.keyfolder import read_key_file
+from drystone.home.layout import Identity, init_home
 from drystone.records.key import SecretKey
 from drystone.records.record import enrolment_proof, write_call, write_record
 
@@ -58,7 +58,7 @@ class RunningNode:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "drystone.supervisor", str(self.home),
+                    sys.executable, "-m", "drystone.node.supervisor", str(self.home),
                     "--restarts-max", str(self.restarts_max),
                 ],
                 env=self.environment, stderr=log, text=True,

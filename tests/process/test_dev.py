@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drystone.client import Client, Endpoint
+from drystone.client.rest import Client, Endpoint
 from drystone.errors import NodeAbsent
 from drystone.workshop.start import begin
 

@@ -12,10 +12,10 @@ import pytest
 from running_node import STREAM, RunningNode, make_home, reading
 
 from drystone.errors import HomeInvalid, KeyFileInvalid, Unavailable
-from drystone.home import init_home, open_home
+from drystone.home.layout import init_home, open_home
+from drystone.node.supervisor import EXIT_REFUSED
 from drystone.proof.trust import parse_trust
 from drystone.proof.verify import verify
-from drystone.supervisor import EXIT_REFUSED
 
 pytestmark = pytest.mark.process
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from player import Player
 
-from drystone.client import Client, find_endpoint
-from drystone.client_messages import StreamName
+from drystone.client.messages import StreamName
+from drystone.client.rest import Client, find_endpoint
 from drystone.formats import cose
 from drystone.formats.senml import Measurement, write_pack
-from drystone.keyfolder import KeyFolder
+from drystone.home.keyfolder import KeyFolder
 from drystone.proof.trust import parse_trust
 from drystone.proof.verify import verify_completeness, verify_file
 from drystone.records.record import write_record

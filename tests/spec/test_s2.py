@@ -333,7 +333,7 @@ class TestReplay:
         self, town: Chain, meter: Device, tmp_path: Path
     ) -> None:
         """The same history on disk: bodies pruned, the node's executor opened anew; every old record sent again."""
-        from drystone.executor import Executor
+        from drystone.workers.executor import Executor
 
         records = [town.sign_reading(meter, 1_100 + n) for n in range(5)]
         town.batch(records)

@@ -19,7 +19,6 @@ from drystone.api.guarded import GuardedService
 from drystone.api.guarded_events import VertexStreams
 from drystone.api.service import Service
 from drystone.api.signed_requests import SignatureChecker, message_of
-from drystone.audit import Denial
 from drystone.errors import (
     MemberSuspended,
     ReadDenied,
@@ -28,8 +27,9 @@ from drystone.errors import (
     TokenInvalid,
 )
 from drystone.formats.message_signature import has_signature
+from drystone.home.audit import Denial
+from drystone.home.tokens import ALL, AS, ATTEST, Token
 from drystone.ledger.read_rights import NOTHING, ReadRights, scoped_rights
-from drystone.tokens import ALL, AS, ATTEST, Token
 
 NOBODY: Final = "nobody"
 OPERATOR: Final = "operator"

@@ -1,6 +1,6 @@
 """The application: every route, the border before them, problems behind them.
 
-Built once per front by `node.py`, or in a test around an in-memory service. Nothing here has a
+Built once per front by `node/wiring.py`, or in a test around an in-memory service. Nothing here has a
 rule of its own; the order of this file is the order in which a request meets things. Source:
 design.md section 7 (api).
 """

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drystone.api.problems import problem_response
-from drystone.audit import AuditLog
 from drystone.errors import HostForeign, Refused, RequestMalformed, TooLarge
+from drystone.home.audit import AuditLog
+from drystone.home.tokens import TokenBook
 from drystone.limits import REQUEST_BYTES_MAX
-from drystone.tokens import TokenBook
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -57,7 +57,7 @@ class OperatorToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """What the API needs to be told; `node.py` makes it from the configuration and the keys."""
+    """What the API needs to be told; `node/wiring.py` makes it from the configuration and the keys."""
 
     token: OperatorToken
     hosts: frozenset[str] = LOOPBACK

@@ -1,6 +1,6 @@
 """What the REST API and the pages need of a node: the Protocol `Service`.
 
-`node.py` implements it on the running processes; tests implement it in memory. Its values are in
+`node/wiring.py` implements it on the running processes; tests implement it in memory. Its values are in
 `values.py`. Nothing here knows HTTP, and nothing in `api/` knows more of a node than this.
 
 A *stream* is `(iss, sub)` or, for an unsigned device that a gateway attests, `(iss, sub, device)`.

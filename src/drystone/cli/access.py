@@ -14,8 +14,8 @@ from drystone.cli.command import command
 from drystone.cli.output import emit, facts, table
 
 if TYPE_CHECKING:
-    from drystone.audit import Entry
-    from drystone.tokens import Token, TokenFile
+    from drystone.home.audit import Entry
+    from drystone.home.tokens import Token, TokenFile
 
 POLICY_BYTES_MAX: Final = 262_144
 
@@ -53,7 +53,7 @@ def create(
     import os
     import time
 
-    from drystone.tokens import ID_BYTES, SECRET_BYTES
+    from drystone.home.tokens import ID_BYTES, SECRET_BYTES
 
     made, text = _tokens(home).create(
         scope,
@@ -122,8 +122,8 @@ def audit(
     Example:
       drystone audit --limit 20
     """
-    from drystone.audit import read_entries
-    from drystone.home import Home
+    from drystone.home.audit import read_entries
+    from drystone.home.layout import Home
 
     entries = list(read_entries(Home(home).audit, before=None, limit=limit))
     rows = [_denial(one) for one in entries]
@@ -241,8 +241,8 @@ def _policy_text(iss: str, own: str | None, rules: list[dict[str, Any]]) -> str:
 
 def _tokens(home: Path) -> "TokenFile":
     from drystone.errors import HomeInvalid
-    from drystone.home import Home
-    from drystone.tokens import TokenFile
+    from drystone.home.layout import Home
+    from drystone.home.tokens import TokenFile
 
     kept = Home(home)
     if not kept.keys.is_dir():

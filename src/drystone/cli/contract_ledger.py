@@ -14,7 +14,7 @@ from drystone.cli.contract import app
 from drystone.cli.output import emit, facts, table
 
 if TYPE_CHECKING:
-    from drystone.client import Client
+    from drystone.client.rest import Client
 
 Which = Annotated[
     str,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from drystone.cli.node_access import Caller
-from drystone.client import Client
-from drystone.client_messages import Json
+from drystone.client.messages import Json
+from drystone.client.rest import Client
 from drystone.contracts.package import CallSpec, Package, decode_package
 from drystone.errors import ArgumentsMalformed, ContractUnknown, NotFound, RequestMalformed
 from drystone.gateway.answer import Answer

@@ -28,7 +28,7 @@ from drystone.cli.demo_contract import (
 )
 from drystone.cli.demo_proofs import show_proofs
 from drystone.cli.demo_stage import Stage
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError
 from drystone.sim.cell import Short
 

@@ -15,7 +15,7 @@ from drystone.apps.metering import scenario
 from drystone.apps.metering.scenario import Call, Installation
 from drystone.cli.demo_contract import kept
 from drystone.cli.demo_stage import Stage
-from drystone.client import Client
+from drystone.client.rest import Client
 
 CONTRACT: Final = scenario.CONTRACT
 

@@ -13,13 +13,13 @@ from typing import Any, Final, Self
 
 from drystone.cli.demo_stage import Stage
 from drystone.cli.node_access import ledger_id
-from drystone.client import Client, Endpoint
-from drystone.client_messages import Event
+from drystone.client.messages import Event
+from drystone.client.rest import Client, Endpoint
 from drystone.errors import DrystoneError
 from drystone.formats import cose
 from drystone.formats.cbor import Encodable
 from drystone.formats.senml import Measurement, write_pack
-from drystone.keyfolder import KeyFolder
+from drystone.home.keyfolder import KeyFolder
 from drystone.records.key import SecretKey
 from drystone.records.record import write_call, write_record
 from drystone.workshop.folder import APPS

@@ -16,7 +16,7 @@ from drystone.apps.maintenance.scenario import Sample
 from drystone.cli.demo_contract import Device, decide, deploy, enrol, kept
 from drystone.cli.demo_stage import Stage
 from drystone.cli.node_access import caller
-from drystone.client import Client
+from drystone.client.rest import Client
 from drystone.sim.pump import Pump
 
 if TYPE_CHECKING:

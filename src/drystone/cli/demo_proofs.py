@@ -98,7 +98,7 @@ def said(report: str, *, figures: bool = False) -> str:
 
 
 def _last_number(stage: Stage, name: str) -> int:
-    from drystone.client import Client, find_endpoint
+    from drystone.client.rest import Client, find_endpoint
 
     with Client(find_endpoint(stage.home)) as node:
         return int(node.get(f"/v1/streams/{name}")["last"])

@@ -18,7 +18,7 @@ from drystone.cli.demo_contract import set_up
 from drystone.cli.demo_proofs import said
 from drystone.cli.demo_stage import Result, Stage, program
 from drystone.cli.output import number, size
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError
 
 FILE: Final = "swiss_537homes_15min_w44.csv"

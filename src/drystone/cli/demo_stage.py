@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from rich.markup import escape
 
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError, NodeAbsent
 
 if TYPE_CHECKING:

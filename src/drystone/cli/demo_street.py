@@ -17,10 +17,10 @@ from drystone.cli.demo_contract import set_up
 from drystone.cli.demo_proofs import show_damage, show_proofs
 from drystone.cli.demo_stage import Stage
 from drystone.cli.demo_table import Rate, StreetTable
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError, NodeAbsent
 from drystone.gateway.answer import ALREADY, Answer
-from drystone.keyfolder import KeyFolder
+from drystone.home.keyfolder import KeyFolder
 from drystone.sim import meters as emulation
 from drystone.sim.street import Sent, Street
 

@@ -19,7 +19,7 @@ import typer
 from drystone.cli.output import facts
 
 if TYPE_CHECKING:
-    from drystone.client import Client
+    from drystone.client.rest import Client
     from drystone.workshop.folder import ContractFolder
 
 LOOK_S: Final = 0.2
@@ -154,7 +154,7 @@ def _same(found: "ContractFolder", there: dict[str, Any]) -> bool:
 @contextlib.contextmanager
 def _home(home: Path | None) -> Generator[Path]:
     """Give a home: the one named, made if it is new, or one that is gone afterwards."""
-    from drystone.home import init_home
+    from drystone.home.layout import init_home
 
     def made(folder: Path) -> Path:
         if not (folder / "config.toml").exists():
@@ -172,7 +172,7 @@ def _home(home: Path | None) -> Generator[Path]:
 def _node(home: Path) -> Generator["Client"]:
     """Give a client of the node in a home; one that did not run before is stopped afterwards."""
     from drystone.cli.dev_node import is_well, started
-    from drystone.client import Client, find_endpoint
+    from drystone.client.rest import Client, find_endpoint
 
     running = contextlib.nullcontext() if is_well(home) else started(home)
     with running, Client(find_endpoint(home)) as node:

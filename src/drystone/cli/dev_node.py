@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from drystone.cli.demo_stage import program
-from drystone.client import Client, find_endpoint
+from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError, NodeAbsent
 
 START_S_MAX: Final = 60.0

@@ -112,7 +112,7 @@ def check_open_files(_home: Path) -> Iterator[Finding]:
 
 def check_home(home: Path) -> Iterator[Finding]:
     """The home can be opened: settings, genesis, the node's key."""
-    from drystone.home import open_home
+    from drystone.home.layout import open_home
 
     made = open_home(home)
     yield Finding("home", "ok", f"{home}, {made.node.organisation}/{made.node.member}")
@@ -164,7 +164,7 @@ def check_databases(home: Path) -> Iterator[Finding]:
 
 def check_node(home: Path) -> Iterator[Finding]:
     """The node that runs in the home answers and is well."""
-    from drystone.client import Client, find_endpoint
+    from drystone.client.rest import Client, find_endpoint
 
     try:
         endpoint = find_endpoint(home)

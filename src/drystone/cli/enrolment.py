@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from drystone.cli.node_access import Caller, ledger_id
-from drystone.client import Client, StreamName
+from drystone.client.rest import Client, StreamName
 from drystone.errors import AlreadyExists, KeyRevoked, RequestMalformed
-from drystone.keyfolder import KeyFolder, activate_key, stage_key
+from drystone.home.keyfolder import KeyFolder, activate_key, stage_key
 from drystone.limits import ENROL_MEMBERS_MAX
 from drystone.records.record import enrolment_proof
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from drystone.cli.enrolment import add_profile, enrol_members, make_members
 from drystone.cli.node_access import Caller, caller, connect, key_folder
 from drystone.cli.progress import Bar
-from drystone.client import Client
-from drystone.client_messages import StreamName
+from drystone.client.messages import StreamName
+from drystone.client.rest import Client
 from drystone.errors import ImportMalformed
 from drystone.formats import cose
 from drystone.importer.delivery import (
@@ -28,7 +28,7 @@ from drystone.importer.rows import BadRow, Pack, read_table
 from drystone.records.key import SecretKey
 
 if TYPE_CHECKING:
-    from drystone.keyfolder import KeyFolder
+    from drystone.home.keyfolder import KeyFolder
 
 
 def check_table(file: Path, mapping: Path) -> Summary:

@@ -42,7 +42,7 @@ def init(
       drystone init --org ewz
       drystone init --org ewz --origin ledger.example/main --home /srv/drystone
     """
-    from drystone.home import init_home
+    from drystone.home.layout import init_home
 
     made = init_home(
         home,
@@ -105,8 +105,8 @@ def up(
       drystone up
       drystone up --port 0 --home /srv/drystone
     """
-    from drystone.home import open_home
-    from drystone.supervisor import become
+    from drystone.home.layout import open_home
+    from drystone.node.supervisor import become
 
     if host is not None:
         os.environ["DRYSTONE__HTTP__HOST"] = host

@@ -15,19 +15,19 @@ from typing import Any, Final
 
 import httpx
 
-from drystone.client import (
+from drystone.client.messages import error_of
+from drystone.client.rest import (
     Client,
     Endpoint,
     StreamName,
     find_endpoint,
     read_token,
 )
-from drystone.client_messages import error_of
-from drystone.client_signing import BearerToken, RequestSigner
+from drystone.client.signing import BearerToken, RequestSigner
 from drystone.errors import KeyFileInvalid, NotFound, RequestMalformed, Unavailable
 from drystone.formats import cose
 from drystone.gateway.answer import Answer, Wait
-from drystone.keyfolder import KeyFile, KeyFolder, Position, read_key_file
+from drystone.home.keyfolder import KeyFile, KeyFolder, Position, read_key_file
 from drystone.records.record import write_call, write_record
 
 STEPS_MAX: Final = 1_000_000

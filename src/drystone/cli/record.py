@@ -11,10 +11,10 @@ from drystone.cli.command import command
 from drystone.cli.output import emit, facts
 
 if TYPE_CHECKING:
-    from drystone.client import Client, StreamName
+    from drystone.client.rest import Client, StreamName
     from drystone.formats.senml import Measurement
     from drystone.gateway.answer import Answer, Wait
-    from drystone.keyfolder import KeyFolder
+    from drystone.home.keyfolder import KeyFolder
 
 app = typer.Typer(help="Send and read records.", no_args_is_help=True)
 
@@ -227,7 +227,7 @@ def split_records(data: bytes) -> list[bytes]:
 
 def show_answers(answers: list["Answer"], *, as_json: bool) -> None:
     """Print what became of each record; a refused one ends the command with its code."""
-    from drystone.client_messages import error_of
+    from drystone.client.messages import error_of
 
     refused = [
         answer

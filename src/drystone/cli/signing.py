@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from drystone.client_messages import StreamName
+from drystone.client.messages import StreamName
 from drystone.formats import cose
 from drystone.formats.senml import Measurement, write_pack
-from drystone.keyfolder import KeyFolder, Position
+from drystone.home.keyfolder import KeyFolder, Position
 from drystone.records.record import write_record
 
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 from drystone import limits
 from drystone.errors import Overloaded
 from drystone.ledger.change import Block, OrderedVertex
-from drystone.messages import Executed
+from drystone.workers.messages import Executed
 
 Execute: TypeAlias = Callable[[Block], Awaitable[Executed]]
 """Applies and commits one block; asked for in order of height, several at a time."""

@@ -12,7 +12,6 @@ requirement S1.22.
 from collections.abc import Sequence
 from typing import Final
 
-from drystone.checked import summarise
 from drystone.errors import Refused
 from drystone.formats import cose, senml
 from drystone.formats.senml import Measurement
@@ -24,6 +23,7 @@ from drystone.gateway.senders import Senders
 from drystone.ledger.rights import check_rights
 from drystone.records.header import check_id
 from drystone.records.record import Record, Verified, check_form, write_record
+from drystone.workers.checked import summarise
 
 PROBE_SEQUENCE: Final = 0
 """Any sequence number: rights and profile do not depend on it."""

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from drystone import limits
-from drystone.checked import Checked, position_of
 from drystone.errors import Overloaded, TooLarge, Unavailable
 from drystone.gateway.answer import ALREADY, STORED, AllStored, Answer, Wait
 from drystone.gateway.batch import Batch, Sealed
@@ -23,6 +22,7 @@ from drystone.gateway.senders import Senders
 from drystone.gateway.sorting import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Sorted, Sorter
 from drystone.gateway.verifiers import RecordChecker
 from drystone.records.record import Record, stream_id
+from drystone.workers.checked import Checked, position_of
 
 RETRY_AFTER_MS: Final = 500
 

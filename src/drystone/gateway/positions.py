@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from itertools import repeat
 from typing import Final
 
-from drystone.checked import Position, Steps, StreamName, rank, unrank
 from drystone.gateway.batch import Batch
 from drystone.ledger import keyspace
 from drystone.ledger.view import Reader
 from drystone.records import stream
+from drystone.workers.checked import Position, Steps, StreamName, rank, unrank
 
 STREAMS_REMEMBERED_MAX: Final = 262_144
 """Streams whose highest position is kept; beyond it all are forgotten and looked up again."""

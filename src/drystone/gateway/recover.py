@@ -14,7 +14,6 @@ from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 from drystone import limits
-from drystone.checked import Packed, unpack
 from drystone.errors import DatabaseCorrupt, Refused
 from drystone.formats import cbor
 from drystone.gateway.batch import Batch, Sealed
@@ -31,6 +30,7 @@ from drystone.records.vertex import (
     decode_header,
 )
 from drystone.storage.vertices import StoredVertex, VertexDB
+from drystone.workers.checked import Packed, unpack
 
 PAGE: Final = 256
 """Rows read at a time."""

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from drystone import limits
-from drystone.checked import Packed
 from drystone.errors import Unavailable
 from drystone.gateway.batch import Batch, Committed, Sealed
 from drystone.gateway.positions import Positions
@@ -26,6 +25,7 @@ from drystone.ledger.change import OrderedVertex
 from drystone.records.key import SecretKey
 from drystone.records.vertex import decode_header, seal_header
 from drystone.storage.vertices import StoredVertex
+from drystone.workers.checked import Packed
 
 SEAL_RECORDS: Final = 128
 """With this many records a vertex is worth its header: it is sealed at once."""

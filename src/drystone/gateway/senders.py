@@ -17,7 +17,7 @@ from drystone.ledger import keyspace
 from drystone.ledger.rights import Rights, find_rights
 from drystone.ledger.view import Reader
 from drystone.records.record import Record
-from drystone.verifier import Rows, SenderName
+from drystone.workers.verifier import Rows, SenderName
 
 SENDERS_REMEMBERED_MAX: Final = 131_072
 

@@ -8,7 +8,6 @@ Place in a record's life: intake. Source: design.md section 3 (streams as runs).
 
 from typing import Final, NamedTuple
 
-from drystone.checked import Checked, Flaw, Position, position_of, unpack
 from drystone.errors import Refused
 from drystone.gateway.answer import ALREADY, STORED, Answer
 from drystone.gateway.batch import Batch
@@ -16,6 +15,7 @@ from drystone.gateway.positions import Positions
 from drystone.gateway.senders import Senders
 from drystone.ledger.rights import check_rights
 from drystone.records.record import Record, Verified
+from drystone.workers.checked import Checked, Flaw, Position, position_of, unpack
 
 BATCH_RECORDS_MAX: Final = 1_024
 """Records of one batch: several fit into a vertex."""

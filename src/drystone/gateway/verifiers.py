@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from drystone import limits
-from drystone.channel import AsyncChannel
-from drystone.checked import Checked, checked_from_plain
 from drystone.errors import ChannelClosed, InvariantBroken, Overloaded, Unavailable
 from drystone.gateway.senders import Senders
-from drystone.verifier import CHECK, FORGET, ROWS, Checker, Rows, SenderName
+from drystone.workers.channel import AsyncChannel
+from drystone.workers.checked import Checked, checked_from_plain
+from drystone.workers.verifier import CHECK, FORGET, ROWS, Checker, Rows, SenderName
 
 RETRY_AFTER_MS_MIN: Final = 100
 RESTART_MS: Final = 1_000

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from drystone.client_messages import error_of
+from drystone.client.messages import error_of
 from drystone.errors import ImportMalformed, Refused
 from drystone.formats import cose
 from drystone.formats.senml import write_pack
 from drystone.gateway.answer import ALREADY, STORED, Answer
+from drystone.home.keyfolder import KeyFolder, Position
 from drystone.importer.rows import BadRow, Pack
-from drystone.keyfolder import KeyFolder, Position
 from drystone.records.key import SecretKey
 from drystone.records.record import write_record
 
 if TYPE_CHECKING:
-    from drystone.client import Client
+    from drystone.client.rest import Client
     from drystone.importer.journal import Journal
 
 REQUESTS_UNDER_WAY: Final = 4

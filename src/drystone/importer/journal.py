@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from drystone.errors import ImportMalformed
-from drystone.keyfolder import Position, make_private_folder, write_private
+from drystone.home.keyfolder import Position, make_private_folder, write_private
 
 VERSION: Final = 1
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -7,7 +7,7 @@ call leaves the loop. Source: design.md section 7.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from drystone import __version__, limits, processes
+from drystone import __version__, limits
 from drystone.api.values import (
     BlockInfo,
     ContractInfo,
@@ -34,7 +34,6 @@ from drystone.api.values import (
 )
 from drystone.engine.local import LocalEngine
 from drystone.errors import DiskFull, NotFound
-from drystone.executor_client import BlockExecutor
 from drystone.formats.senml import Measurement
 from drystone.gateway.answer import Answer, Wait
 from drystone.gateway.attest import Attestor
@@ -42,11 +41,10 @@ from drystone.gateway.intake import FoundPlace, Intake
 from drystone.gateway.positions import Positions
 from drystone.gateway.seal import Sealer
 from drystone.gateway.verifiers import RecordChecker
-from drystone.home import Identity
+from drystone.home.layout import Identity
+from drystone.home.room import DiskRoom
 from drystone.ledger import keyspace
 from drystone.ledger.read_rights import Asker, ReadRights
-from drystone.messages import Executed
-from drystone.room import DiskRoom
 from drystone.service.contract_reads import ContractReads
 from drystone.service.events import EventHub
 from drystone.service.health import Numbers, judge
@@ -56,6 +54,9 @@ from drystone.service.reads import Reads
 from drystone.service.registry_reads import RegistryReads
 from drystone.trees.log import HASH_BYTES
 from drystone.trees.tiles import entry_bundle
+from drystone.workers import processes
+from drystone.workers.executor_client import BlockExecutor
+from drystone.workers.messages import Executed
 
 Result = TypeVar("Result")
 

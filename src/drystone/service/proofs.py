@@ -18,9 +18,8 @@ from drystone.errors import (
     TooLarge,
 )
 from drystone.formats import note
-from drystone.home import Identity
+from drystone.home.layout import Identity
 from drystone.ledger import keyspace
-from drystone.messages import ProvedState
 from drystone.proof.block import decode_block
 from drystone.proof.completeness import (
     Completeness,
@@ -35,6 +34,7 @@ from drystone.proof.verdict import Item
 from drystone.records.record import check_form
 from drystone.service.reads import Reads
 from drystone.trees.log import inclusion_path
+from drystone.workers.messages import ProvedState
 
 POSTINGS_PAGE: Final = 4_096
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from drystone.ledger.change import ACCEPTED
-from drystone.messages import Executed
+from drystone.workers.messages import Executed
 
 MINUTE_S: Final = 60.0
 SLICE_S: Final = 1.0

@@ -20,12 +20,12 @@ from drystone.api.app import create_app
 from drystone.api.border import ApiSettings, Border, OperatorToken, allowed_hosts
 from drystone.api.problems import as_error, problem_response
 from drystone.api.service import Service
-from drystone.audit import AuditLog
-from drystone.config import read_policy
 from drystone.errors import Refused, Unavailable
 from drystone.gateway.answer import Answer, Wait
-from drystone.home import Identity
-from drystone.tokens import TokenBook, TokenFile
+from drystone.home.audit import AuditLog
+from drystone.home.config import read_policy
+from drystone.home.layout import Identity
+from drystone.home.tokens import TokenBook, TokenFile
 from drystone.transport.http import PATH, records_route
 
 KEEP_ALIVE_S: Final = 75

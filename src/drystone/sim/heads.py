@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from drystone.executor import Executor
 from drystone.sim.chain import make_chain, write_home
+from drystone.workers.executor import Executor
 
 
 def heads(seed: str, *, blocks: int, restart_every: int, cold: bool) -> list[str]:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from drystone.errors import Broken, DiskFull
-from drystone.executor import Executor
 from drystone.ledger.genesis import decode_genesis
 from drystone.sim.chain import Chain, ChainVertex
 from drystone.sim.power_loss import Disk, Fault
 from drystone.storage.fsck import check_files
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.vertices import VertexDB
+from drystone.workers.executor import Executor
 
 LEDGER: Final = Path("/ledger.db")
 VERTICES: Final = Path("/vertices.db")

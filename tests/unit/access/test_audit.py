@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drystone import limits
-from drystone.audit import AuditLog, Denial, read_entries
+from drystone.home.audit import AuditLog, Denial, read_entries
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 
 from drystone import limits
 from drystone.errors import ArgumentsMalformed, KeyFileInvalid, TokenInvalid
-from drystone.tokens import DAY_S, TokenBook, TokenFile, check_scope
+from drystone.home.tokens import DAY_S, TokenBook, TokenFile, check_scope
 
 NOW_S = 1_762_340_400
 ENTROPY = bytes(range(28))

@@ -16,7 +16,6 @@ from api_world import make_world, secret_of, settings_for
 from memory_service import NOW_MS, OPERATOR
 
 from drystone.api.border import Policy
-from drystone.audit import AuditLog, Entry
 from drystone.formats.message_signature import (
     KeyId,
     Message,
@@ -24,9 +23,10 @@ from drystone.formats.message_signature import (
     write_input,
     write_signature,
 )
+from drystone.home.audit import AuditLog, Entry
+from drystone.home.tokens import TokenBook, TokenFile
 from drystone.records.key import SecretKey
 from drystone.records.record import enrolment_proof
-from drystone.tokens import TokenBook, TokenFile
 
 NOW_S = NOW_MS // 1000 + 86_400
 

@@ -1,7 +1,7 @@
 """A `Service` in memory that runs the real pipeline: real records, vertices, apply, log, proofs.
 
 No processes, no disk, no batching: what is submitted is sealed and committed before the answer.
-Time stands still unless a test moves it. Stands in for `node.py` in tests of the API and the pages.
+Time stands still unless a test moves it. Stands in for `node/wiring.py` in tests of the API and the pages.
 """
 
 import asyncio

@@ -8,11 +8,11 @@ import pytest
 from access_stage import Gated, Member, member, open_gate
 from api_world import secret_of
 
-from drystone.client import Client, Endpoint
-from drystone.client_messages import StreamName
-from drystone.client_signing import BearerToken, RequestSigner, sign_request
+from drystone.client.messages import StreamName
+from drystone.client.rest import Client, Endpoint
+from drystone.client.signing import BearerToken, RequestSigner, sign_request
 from drystone.errors import KeyFileInvalid, ReadDenied, RequestSignature, RequestUnsigned
-from drystone.keyfolder import KeyFile, write_key_file
+from drystone.home.keyfolder import KeyFile, write_key_file
 from drystone.records.key import SecretKey
 
 METER = StreamName("ewz", "m-1", None)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from drystone import channel, limits
-from drystone.channel import AsyncChannel, BlockingChannel
+from drystone import limits
 from drystone.errors import ChannelClosed, InvariantBroken
+from drystone.workers import channel
+from drystone.workers.channel import AsyncChannel, BlockingChannel
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from drystone.audit import AuditLog, Denial
 from drystone.cli import exits
 from drystone.cli.access import read_policy_file
 from drystone.cli.app import app
 from drystone.errors import ArgumentsMalformed
-from drystone.tokens import TokenBook, TokenFile
+from drystone.home.audit import AuditLog, Denial
+from drystone.home.tokens import TokenBook, TokenFile
 
 run = CliRunner()
 

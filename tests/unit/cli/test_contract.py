@@ -12,7 +12,7 @@ from drystone.cli import contract_life as life
 from drystone.cli import exits
 from drystone.cli.app import app
 from drystone.cli.dev import fingerprint
-from drystone.client import Client, Endpoint
+from drystone.client.rest import Client, Endpoint
 from drystone.contracts.package import CallSpec
 from drystone.errors import ArgumentsMalformed, ContractUnknown, NotFound, RequestMalformed
 

@@ -8,7 +8,7 @@ import pytest
 
 from drystone.errors import AlreadyExists, KeyFileInvalid
 from drystone.formats.cose import ALG_EDDSA, ALG_ES256
-from drystone.keyfolder import KeyFolder, Position, activate_key, read_key_file, stage_key
+from drystone.home.keyfolder import KeyFolder, Position, activate_key, read_key_file, stage_key
 
 ENTROPY = bytes(range(32))
 

@@ -4,7 +4,7 @@ import pytest
 
 from drystone.cli.node_access import read_stream
 from drystone.cli.record import read_measurements, read_time, show_answers, split_records
-from drystone.client_messages import StreamName
+from drystone.client.messages import StreamName
 from drystone.errors import (
     CborMalformed,
     ImportMalformed,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from drystone import limits
-from drystone.client import Client, Endpoint, find_endpoint
-from drystone.client_messages import StreamName, error_of, parse_events
+from drystone.client.messages import StreamName, error_of, parse_events
+from drystone.client.rest import Client, Endpoint, find_endpoint
 from drystone.errors import (
     DiskFull,
     NodeAbsent,

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from drystone import executor as module
-from drystone import messages
-from drystone.channel import BlockingChannel, pair
 from drystone.errors import (
     DatabaseCorrupt,
     DatabaseForeign,
@@ -18,14 +15,17 @@ from drystone.errors import (
     HomeInvalid,
     InvariantBroken,
 )
-from drystone.executor import Executor, answer, serve
 from drystone.ledger import keyspace
 from drystone.ledger.change import Change
-from drystone.messages import EXECUTE, GET, PROVE, SCAN
 from drystone.sim.chain import Chain, make_chain, write_home
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.view import LedgerView, RowCache
 from drystone.trees.ics23 import verify_absence, verify_presence
+from drystone.workers import executor as module
+from drystone.workers import messages
+from drystone.workers.channel import BlockingChannel, pair
+from drystone.workers.executor import Executor, answer, serve
+from drystone.workers.messages import EXECUTE, GET, PROVE, SCAN
 
 
 @pytest.fixture

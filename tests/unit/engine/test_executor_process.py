@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from drystone.channel import AsyncChannel, pair
 from drystone.errors import Broken, ChannelClosed, DatabaseCorrupt, InvariantBroken
-from drystone.executor import EXIT_BROKEN, Executor
-from drystone.executor_client import ExecutorClient, InProcessExecutor
 from drystone.ledger import keyspace
 from drystone.sim.chain import Chain, write_home
 from drystone.storage.ledger import LedgerDB
+from drystone.workers.channel import AsyncChannel, pair
+from drystone.workers.executor import EXIT_BROKEN, Executor
+from drystone.workers.executor_client import ExecutorClient, InProcessExecutor
 
 MEMORY_BYTES = 4 << 30
 
@@ -38,7 +38,13 @@ class Process:
     async def start(cls, home: Path, memory_bytes: int = MEMORY_BYTES) -> "Process":
         own, other = pair()
         with other:
-            command = [sys.executable, "-m", "drystone.executor", str(other.fileno()), str(home)]
+            command = [
+                sys.executable,
+                "-m",
+                "drystone.workers.executor",
+                str(other.fileno()),
+                str(home),
+            ]
             child = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 [*command, str(memory_bytes)], pass_fds=[other.fileno()], stderr=subprocess.DEVNULL
             )

@@ -9,8 +9,8 @@ from drystone import limits
 from drystone.engine.local import BlockRules, LocalEngine
 from drystone.errors import DiskFailed, Overloaded
 from drystone.ledger.change import Block, OrderedVertex
-from drystone.messages import Executed
 from drystone.records.vertex import VertexHeader
+from drystone.workers.messages import Executed
 
 
 def id_of(number: int) -> bytes:

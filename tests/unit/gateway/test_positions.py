@@ -6,7 +6,6 @@ import pytest
 from gateway_world import METER, World, reading
 
 from drystone import limits
-from drystone.checked import Steps, rank, unrank
 from drystone.gateway.batch import Batch
 from drystone.gateway.positions import COMMITTED, Positions
 from drystone.gateway.senders import Senders
@@ -14,6 +13,7 @@ from drystone.gateway.stale import BLOCKS_KEPT, StaleView
 from drystone.ledger import keyspace, rows
 from drystone.records import stream
 from drystone.records.record import check_form
+from drystone.workers.checked import Steps, rank, unrank
 
 NAME = ("ewz", "m-1", None)
 

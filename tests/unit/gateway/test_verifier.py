@@ -9,16 +9,17 @@ from gateway_world import METER, NODE, OPERATOR, first_view, reading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drystone import channel, checked, limits, verifier
-from drystone.channel import BlockingChannel
-from drystone.checked import Steps, checked_from_plain, rank, unpack
+from drystone import limits
 from drystone.errors import InvariantBroken, Refused
 from drystone.formats import cbor, cose
 from drystone.formats.senml import Measurement, write_pack
 from drystone.gateway.senders import Senders
 from drystone.ledger import keyspace, rows
 from drystone.records.record import check_form, write_record
-from drystone.verifier import CHECK, FORGET, ROWS, Checker, Rows, SenderName
+from drystone.workers import channel, checked, verifier
+from drystone.workers.channel import BlockingChannel
+from drystone.workers.checked import Steps, checked_from_plain, rank, unpack
+from drystone.workers.verifier import CHECK, FORGET, ROWS, Checker, Rows, SenderName
 
 VIEW = first_view()
 

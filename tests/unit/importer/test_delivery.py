@@ -9,6 +9,7 @@ from drystone.errors import ImportMalformed, NodeAbsent, ProfileMismatch
 from drystone.formats import cose
 from drystone.formats.senml import Measurement
 from drystone.gateway.answer import Answer
+from drystone.home.keyfolder import KeyFolder, Position
 from drystone.importer.delivery import (
     Summary,
     reserve_stretches,
@@ -18,7 +19,6 @@ from drystone.importer.delivery import (
 )
 from drystone.importer.journal import Journal, journal_path, open_journal
 from drystone.importer.rows import BadRow, Pack
-from drystone.keyfolder import KeyFolder, Position
 from drystone.records.key import SecretKey
 from drystone.records.record import check_form
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from drystone import limits
-from drystone.config import (
+from drystone.errors import ConfigInvalid
+from drystone.home.config import (
     FILE_BYTES_MAX,
     Settings,
     parse_settings,
@@ -14,7 +15,6 @@ from drystone.config import (
     read_settings,
     sample,
 )
-from drystone.errors import ConfigInvalid
 
 
 def test_without_a_file_every_setting_has_its_default_and_listens_on_loopback(

@@ -16,12 +16,12 @@ from drystone.api.values import (
 )
 from drystone.errors import Overloaded
 from drystone.ledger.change import Outcome
-from drystone.messages import Executed
 from drystone.records import stream
 from drystone.service.events import EventHub
 from drystone.service.health import STUCK_MS, Numbers, judge
 from drystone.service.pulse import Pulse
 from drystone.service.reads import positions
+from drystone.workers.messages import Executed
 
 
 def block(height: int) -> tuple[BlockInfo, Sequence[OutcomeInfo]]:

@@ -13,9 +13,9 @@ from drystone.api.border import ApiSettings, OperatorToken
 from drystone.api.metrics import Traffic
 from drystone.errors import InvariantBroken, Overloaded, PortTaken, Refused
 from drystone.gateway.answer import AllStored, Answer
-from drystone.processes import listen, url_of
 from drystone.service.web import short_way
 from drystone.transport.http import all_stored_json, answer_row
+from drystone.workers.processes import listen, url_of
 
 IDS = bytes(range(64))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from drystone.errors import DatabaseCorrupt, DatabaseForeign, DiskFailed, HomeInvalid
-from drystone.executor import Executor
 from drystone.sim.chain import Chain, make_chain, write_home
 from drystone.storage import backup as module
 from drystone.storage.backup import backup, restore
@@ -15,6 +14,7 @@ from drystone.storage.database import Database
 from drystone.storage.fsck import fsck
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.vertices import VertexDB
+from drystone.workers.executor import Executor
 
 
 @pytest.fixture(scope="module")

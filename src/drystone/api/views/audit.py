@@ -13,8 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from drystone.api.cells import iso_ms
 from drystone.api.lists import Listed, Row, decode_cursor, encode_cursor, render
 from drystone.api.views.requests import CurrentAccess, add_list
-from drystone.audit import Entry
 from drystone.errors import TokenInvalid
+from drystone.home.audit import Entry
 
 router = APIRouter(tags=["node"])
 

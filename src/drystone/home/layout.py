@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone import config
 from drystone.errors import HomeInvalid
 from drystone.formats import cose, note
-from drystone.keyfolder import (
+from drystone.home import config
+from drystone.home.keyfolder import (
     KeyFile,
     make_private_folder,
     read_key_file,

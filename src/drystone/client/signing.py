@@ -16,7 +16,7 @@ from drystone.formats.message_signature import (
     write_input,
     write_signature,
 )
-from drystone.keyfolder import KeyFile
+from drystone.home.keyfolder import KeyFile
 
 OWN_SIGNATURE: Final = "/v1/records"
 """What is posted here proves itself."""

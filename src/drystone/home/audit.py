@@ -20,7 +20,7 @@ from drystone import limits
 
 TEXT_LENGTH_MAX: Final = 200
 
-log = logging.getLogger("drystone.audit")
+log = logging.getLogger("drystone.home.audit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

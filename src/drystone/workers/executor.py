@@ -20,11 +20,15 @@ from pathlib import Path
 from typing import Final
 
 from drystone import limits
-from drystone.channel import BlockingChannel
 from drystone.errors import Broken, DiskFull, GenesisInvalid, HomeInvalid, InvariantBroken
 from drystone.ledger.apply import Memory, apply
 from drystone.ledger.change import Block
-from drystone.messages import (
+from drystone.storage.files import LEDGER_FILE, ledger_id
+from drystone.storage.ledger import LedgerDB
+from drystone.storage.view import LedgerView
+from drystone.trees.state import absence_proof, existence_proof
+from drystone.workers.channel import BlockingChannel
+from drystone.workers.messages import (
     BROKEN,
     DONE,
     EXECUTE,
@@ -37,10 +41,6 @@ from drystone.messages import (
     block_from_plain,
     executed_to_plain,
 )
-from drystone.storage.files import LEDGER_FILE, ledger_id
-from drystone.storage.ledger import LedgerDB
-from drystone.storage.view import LedgerView
-from drystone.trees.state import absence_proof, existence_proof
 
 EXIT_BROKEN: Final = 4
 """The process stopped rather than diverge."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from drystone.config import StorageSettings
 from drystone.errors import DiskFull
-from drystone.home import Home
+from drystone.home.config import StorageSettings
+from drystone.home.layout import Home
 
 LOOK_EVERY_S: Final = 0.5
 RETRY_AFTER_MS: Final = 5_000

@@ -12,11 +12,11 @@ section 7.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from drystone.checked import Packed, unpack
 from drystone.contracts.rules import Event
 from drystone.ledger.change import Block, OrderedVertex, Outcome, Unreadable
 from drystone.records.record import Record, Verified, travelling
 from drystone.records.vertex import decode_header
+from drystone.workers.checked import Packed, unpack
 
 Plain: TypeAlias = Any
 """Tuples, bytes, text, integers, None."""

@@ -19,7 +19,7 @@ from typing import Any, Final, Self, cast
 import httpx
 
 from drystone import limits
-from drystone.client_messages import (
+from drystone.client.messages import (
     Event,
     Json,
     Params,

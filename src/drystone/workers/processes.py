@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from drystone import channel
 from drystone.errors import HomeInvalid, PortTaken
-from drystone.home import Home
+from drystone.home.layout import Home
+from drystone.workers import channel
 
 Result = TypeVar("Result")
 

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from drystone import limits
-from drystone.channel import BlockingChannel
-from drystone.checked import Checked, Flaw, checked_to_plain, summarise
 from drystone.errors import InvariantBroken, Refused, TooLarge
 from drystone.formats import cbor
 from drystone.ledger.rights import Rights, check_rights, find_rights
 from drystone.records.record import Record, Verified, check_form, check_signature
+from drystone.workers.channel import BlockingChannel
+from drystone.workers.checked import Checked, Flaw, checked_to_plain, summarise
 
 SenderName: TypeAlias = tuple[str, str, bytes, str | None]
 """Organisation, member, kid, and the device that the member attests."""

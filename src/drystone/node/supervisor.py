@@ -36,7 +36,7 @@ EXIT_REFUSED: Final = 3
 EXIT_BROKEN: Final = 5
 """The node died too often, or of something that a restart does not mend."""
 
-log = logging.getLogger("drystone.supervisor")
+log = logging.getLogger("drystone.node.supervisor")
 
 
 class Supervisor:
@@ -114,7 +114,7 @@ def become(home: Path, *, restarts_max: int = limits.RESTARTS_MAX) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     arguments = [str(home), "--restarts-max", str(restarts_max)]
-    os.execv(sys.executable, [sys.executable, "-m", "drystone.supervisor", *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "drystone.node.supervisor", *arguments])  # noqa: S606
 
 
 def _ending(code: int) -> str:
@@ -123,7 +123,9 @@ def _ending(code: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Supervise the node whose home is the first argument."""
-    parser = argparse.ArgumentParser(prog="drystone.supervisor", description="Keep a node running.")
+    parser = argparse.ArgumentParser(
+        prog="drystone.node.supervisor", description="Keep a node running."
+    )
     parser.add_argument("home", type=Path)
     parser.add_argument("--restarts-max", type=int, default=limits.RESTARTS_MAX)
     options = parser.parse_args(arguments)

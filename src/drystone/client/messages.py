@@ -1,6 +1,6 @@
 """What a client of the REST API writes and reads: requests, answers, problems, events, in both directions.
 
-Lives here: the forms only. May not: open a connection. Beside `client.py`, which does. The server's side of each form
+Lives here: the forms only. May not: open a connection. Beside `rest.py`, which does. The server's side of each form
 is in `transport/http.py` and `api/`.
 """
 

@@ -13,7 +13,7 @@ from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
 from drystone.gateway.verifiers import RecordChecker
 from drystone.ledger.change import ACCEPTED
-from drystone.messages import Executed
+from drystone.workers.messages import Executed
 
 
 class Commits:

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from drystone import errors
-from drystone.channel import AsyncChannel
 from drystone.errors import ChannelClosed, DrystoneError, InvariantBroken
-from drystone.executor import Executor, wait_for_room
 from drystone.ledger import keyspace
 from drystone.ledger.change import Block
-from drystone.messages import (
+from drystone.workers.channel import AsyncChannel
+from drystone.workers.executor import Executor, wait_for_room
+from drystone.workers.messages import (
     BROKEN,
     DONE,
     EXECUTE,

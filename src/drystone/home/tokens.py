@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 
 from drystone import limits
 from drystone.errors import ArgumentsMalformed, KeyFileInvalid, TokenInvalid
-from drystone.keyfolder import write_private
+from drystone.home.keyfolder import write_private
 from drystone.ledger.read_rights import scoped_rights
 
 FILE_VERSION: Final = 1
@@ -43,7 +43,7 @@ _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}"
 _MEMBER: Final = re.compile(rf"as:{_ID}/{_ID}", re.ASCII)
 _TOKEN: Final = re.compile(r"dst_([0-9a-f]{8})_[0-9a-f]{48}")
 
-log = logging.getLogger("drystone.tokens")
+log = logging.getLogger("drystone.home.tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

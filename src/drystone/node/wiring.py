@@ -27,13 +27,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from drystone import limits, logs, processes
-from drystone.channel import AsyncChannel
-from drystone.commits import Commits, RightsWatch, remember, settle
+from drystone import limits
 from drystone.engine.local import BlockRules, LocalEngine
 from drystone.errors import DatabaseCorrupt, DatabaseForeign, DrystoneError, Refused
-from drystone.executor import Executor
-from drystone.executor_client import BlockExecutor, ExecutorClient, InProcessExecutor
 from drystone.gateway.attest import Attestor
 from drystone.gateway.intake import Bounds, FindPlace, FoundPlace, Intake
 from drystone.gateway.positions import Positions
@@ -42,9 +38,12 @@ from drystone.gateway.seal import Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
 from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
-from drystone.home import Identity, open_home, write_endpoints
+from drystone.home.layout import Identity, open_home, write_endpoints
+from drystone.home.room import DiskRoom
 from drystone.ledger.genesis import validators_hash
-from drystone.room import DiskRoom
+from drystone.node import logs
+from drystone.node.commits import Commits, RightsWatch, remember, settle
+from drystone.node.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
 from drystone.service.node_service import NodeService, find_place
 from drystone.service.pulse import Pulse
 from drystone.service.reads import Reads
@@ -52,7 +51,10 @@ from drystone.service.web import serve
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.state import read_state
 from drystone.storage.vertices import VertexDB
-from drystone.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
+from drystone.workers import processes
+from drystone.workers.channel import AsyncChannel
+from drystone.workers.executor import Executor
+from drystone.workers.executor_client import BlockExecutor, ExecutorClient, InProcessExecutor
 
 START_REFUSED: Final = (Refused, DatabaseForeign, DatabaseCorrupt)
 """Errors that another start does not mend."""
@@ -213,10 +215,10 @@ async def start_parts(
         return Parts(InProcess(senders, identity.ledger), executor, (), {})
     # The executor goes first: it has the most to read before it can answer. It holds the lock too.
     arguments = [str(identity.home.root), str(settings.executor_memory_bytes)]
-    executor_child = children.spawn("drystone.executor", arguments, keep=[lock])
+    executor_child = children.spawn("drystone.workers.executor", arguments, keep=[lock])
     count = settings.verifiers or processes.core_count()
     verifier_children = [
-        children.spawn("drystone.verifier", [identity.ledger.hex()]) for _ in range(count)
+        children.spawn("drystone.workers.verifier", [identity.ledger.hex()]) for _ in range(count)
     ]
     channels = [await AsyncChannel.open(child.end) for child in verifier_children]
     verifiers = Verifiers(channels, senders)
@@ -308,10 +310,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     import uvloop
 
     return uvloop.new_event_loop
-
-
-if __name__ == "__main__":
-    ended = main()
-    logging.shutdown()
-    # Everything of ours is closed; a thread of somebody else's pool must not keep the process.
-    os._exit(ended)

@@ -1,0 +1,1 @@
+"""A node's home on disk: settings, keys, tokens, the audit log, and where each file lies."""

@@ -1,0 +1,11 @@
+"""`python -m drystone.node HOME`: the front process, as the supervisor starts it."""
+
+import logging
+import os
+
+from drystone.node.wiring import main
+
+ended = main()
+logging.shutdown()
+# Everything of ours is closed; a thread of somebody else's pool must not keep the process.
+os._exit(ended)
