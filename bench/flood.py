@@ -9,18 +9,15 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bench.client import LoadClient, run
-from bench.disk import Disk, weigh
 from bench.machine import core_count
-from bench.memory import Memory
 from bench.node import BenchNode
+from bench.scales import Disk, Memory, weigh
+from bench.stage import Stage
 from bench.street import ORGANISATION, Street, make_load, name_of
 from drystone.client.rest import StreamName
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
 
 PER_REQUEST = 100
 CONNECTIONS = 8
@@ -89,8 +86,13 @@ class Flooded(NamedTuple):
         return sum(part.alone * part.seconds for part in self.parts) / took
 
 
+def street_flood(stage: Stage) -> Flooded:
+    """The run of lines b, e and f: readings under the built-in rule."""
+    return flood(stage, meters=stage.sizes.meters, parts=stage.sizes.parts)
+
+
 def flood(
-    stage: "Stage",
+    stage: Stage,
     *,
     meters: int,
     parts: Sequence[int],

@@ -10,9 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.figure import Figure, at_most
+from bench.stage import Stage
 from bench.street import ENROL_AT_ONCE, ORGANISATION, PROFILE, Street, secret_of, unsigned
 from drystone import limits
 from drystone.formats import cose
@@ -24,9 +24,6 @@ from drystone.records.record import Verified, check_form, write_call, write_reco
 from drystone.records.vertex import decode_header, seal_vertex
 from drystone.trees.state import StateTree
 from drystone.workers.executor import Executor
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
 
 GROWTH_MAX = 2.5
 BLOCK_RECORDS = 500
@@ -123,7 +120,7 @@ class Chain:
         assert not any(one.code != "accepted" for one in done.outcomes), done.outcomes
 
 
-def figures(stage: "Stage") -> list[Figure]:
+def figures(stage: Stage) -> list[Figure]:
     """Line g."""
     sizes = stage.sizes
     costs: list[float] = []
@@ -151,7 +148,7 @@ def figures(stage: "Stage") -> list[Figure]:
     return found + _hashes(stage)
 
 
-def _hashes(stage: "Stage") -> list[Figure]:
+def _hashes(stage: Stage) -> list[Figure]:
     """Hashes per changed key in blocks of one key, at few and at many keys."""
     found: list[Figure] = []
     means: list[float] = []

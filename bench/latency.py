@@ -5,23 +5,20 @@ the outcome: it stands in the log. Both count from the time the request was due,
 """
 
 import gc
-from typing import TYPE_CHECKING
 
 from bench.client import LoadClient, request, run
 from bench.figure import Budget, Figure, at_most, percentile
 from bench.machine import core_count
 from bench.node import BenchNode
+from bench.stage import Stage
 from bench.street import Street, make_load
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
 
 CONNECTIONS = 64
 BUDGETS = {("accept", 1_000): 10, ("commit", 1_000): 100}
 """Milliseconds at the 99th percentile, by what is waited for and the rate."""
 
 
-def figures(stage: "Stage") -> list[Figure]:
+def figures(stage: Stage) -> list[Figure]:
     """Line d."""
     sizes = stage.sizes
     street = Street(sizes.latency_meters)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench import handler
-from bench.memory import Memory, measure
+from bench.scales import Memory, measure
 from bench.street import ENROL_AT_ONCE, ORGANISATION, PROFILE, Street
 from drystone.client.rest import Client, find_endpoint
 from drystone.formats import cose

@@ -1,18 +1,14 @@
 """Line c: readings per second when one signature covers an hour of a load curve, one value a minute."""
 
-from typing import TYPE_CHECKING
-
 from bench.figure import Figure, at_least
 from bench.flood import flood
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
+from bench.stage import Stage
 
 MEASUREMENTS = 60
 READINGS_MIN = 500_000
 
 
-def figures(stage: "Stage") -> list[Figure]:
+def figures(stage: Stage) -> list[Figure]:
     """Line c."""
     run = flood(
         stage,

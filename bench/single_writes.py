@@ -3,22 +3,18 @@
 The paper's ledger ran elsewhere and on a network; the factor says what a device's owner would notice, not more.
 """
 
-from typing import TYPE_CHECKING
-
 from bench.client import LoadClient, request, run
 from bench.figure import Budget, Figure
 from bench.machine import core_count
 from bench.node import BenchNode
+from bench.stage import Stage
 from bench.street import Street, make_load
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
 
 PAPER_S = {1: 0.27, 100: 19.5, 200: 41.07, 300: 61.98, 400: 82.72, 500: 90.5}
 """Seconds for so many writes in the paper's Table 1."""
 
 
-def figures(stage: "Stage") -> list[Figure]:
+def figures(stage: Stage) -> list[Figure]:
     """Line i."""
     counts = stage.sizes.single_writes
     street = Street(1)

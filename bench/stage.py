@@ -1,18 +1,21 @@
-"""What the lines of one run share: its sizes, its folder, its yardstick readings, and the flood that three lines read.
+"""What the lines of one run share: its sizes, its folder, its yardstick readings, and what is run once for several.
 
-Whoever asks first pays: `flood` runs once, for whichever of lines b, e and f comes first.
+Lines know the stage; the stage knows no line. Whoever asks `once` first pays: what three lines read is made for
+whichever of them comes first.
 """
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from bench.flood import Flooded, flood
 from bench.machine import core_count
 from bench.sizes import Sizes
 from bench.yardstick import Rate, Signed, verify_rate
+
+Made = TypeVar("Made")
 
 
 @dataclass(kw_only=True)
@@ -25,16 +28,17 @@ class Stage:
     alone: list[Rate] = field(default_factory=list[Rate])
     """Every reading of the yardstick with one measurement per record."""
     began_s: float = field(default_factory=time.monotonic)
+    _made: dict[Callable[["Stage"], Any], Any] = field(default_factory=dict[Any, Any])
 
-    @cached_property
-    def flood(self) -> Flooded:
-        """The run of lines b, e and f: readings under the built-in rule."""
-        return flood(self, meters=self.sizes.meters, parts=self.sizes.parts)
+    def once(self, make: Callable[["Stage"], Made]) -> Made:
+        """What `make` gives for this run; it is called by who asks first."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast("Made", self._made[make])
 
-    @property
-    def has_flooded(self) -> bool:
-        """Whether that run has been."""
-        return "flood" in self.__dict__
+    def has(self, make: Callable[["Stage"], Any]) -> bool:
+        """Whether somebody has asked for that."""
+        return make in self._made
 
     def measure_alone(self, items: Signed) -> Rate:
         """Measure what PyNaCl alone verifies now, on all cores."""

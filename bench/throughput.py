@@ -4,22 +4,18 @@ The yardstick is measured before and after every part of the load, because clock
 neighbours in time, never on another run.
 """
 
-from typing import TYPE_CHECKING
-
 from bench.figure import Figure, at_least
-from bench.flood import Flooded, flood
+from bench.flood import Flooded, flood, street_flood
 from bench.machine import core_count
+from bench.stage import Stage
 from bench.street import Street, make_load
-
-if TYPE_CHECKING:
-    from bench.stage import Stage
 
 RATIO_MIN = 0.6
 YARDSTICK_METERS = 500
 YARDSTICK_EACH = 10
 
 
-def alone(stage: "Stage") -> list[Figure]:
+def alone(stage: Stage) -> list[Figure]:
     """Line a."""
     load = make_load(
         Street(YARDSTICK_METERS), first_seq=0, per_meter=YARDSTICK_EACH, processes=core_count()
@@ -40,9 +36,9 @@ def alone(stage: "Stage") -> list[Figure]:
     return found
 
 
-def figures(stage: "Stage") -> list[Figure]:
+def figures(stage: Stage) -> list[Figure]:
     """Line b."""
-    plain = stage.flood
+    plain = stage.once(street_flood)
     contract = flood(
         stage, meters=stage.sizes.meters, parts=stage.sizes.contract_parts, contract=True
     )

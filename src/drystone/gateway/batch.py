@@ -1,8 +1,8 @@
 """A batch: records on their way from acknowledgement to outcome.
 
 It is what one request brought that was new: one intake row, later a stretch of one vertex's body. It holds columns, not
-records (`workers/checked.py`), and requests wait for its futures, never for a record's. It is memory only: after a restart
-batches are built again from vertices.db.
+records (`workers/checked.py`), and requests wait for its futures, never for a record's. It is memory only: after a
+restart batches are built again from vertices.db.
 
 Place in a record's life: between intake and commit. Source: design.md sections 3.2 and 3.
 """
