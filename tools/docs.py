@@ -134,6 +134,8 @@ def settings_page() -> str:
         assert issubclass(kind, config.Section), section
         for name, field in kind.model_fields.items():
             bounds = ", ".join(_bound(one) for one in field.metadata) or _choices(field.annotation)
+            if isinstance(field.default, tuple):
+                bounds = bounds.replace("characters at most", "tables at most")
             default = f"`{json.dumps(field.default)}`"
             parts.append(f"| `{name}` | {default} | {bounds} | {field.description} |\n")
     parts.append("\nIn the environment, for example: `DRYSTONE__HTTP__PORT=0`.\n")

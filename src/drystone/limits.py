@@ -255,6 +255,15 @@ AUDIT_FILES_MAX: Final = 4
 AUDIT_LINES_SECOND_MAX: Final = 50
 """Lines of the audit log that are written in one second; further denials are only counted."""
 
+GATEWAY_KEEP_BYTES: Final = 268_435_456
+"""Bytes of vertices.db from which a gateway drops bodies that are ordered, the oldest first."""
+
+PEERS_MAX: Final = 64
+"""Peers that a node or gateway knows by its settings."""
+
+MIRROR_BLOCKS_MAX: Final = 10_000
+"""Blocks that a gateway remembers of its uplink's chain."""
+
 GC_OBJECTS: Final = 100_000
 """Objects a process of a node makes before it looks for cycles: records are freed by counting, looking costs."""
 

@@ -32,8 +32,13 @@ class Section(BaseModel):
 
 
 class NodeSettings(Section):
-    """How the node runs on its machine."""
+    """What the node is for, and how it runs on its machine."""
 
+    role: Literal["node", "gateway", "follower"] = Field(
+        default="node",
+        description="node: takes, orders and executes; gateway: takes, seals and exchanges, orders nothing;"
+        " follower: executes what others ordered and serves reads and proofs.",
+    )
     processes: Literal["many", "one"] = Field(
         default="many",
         description="many: front, verifiers and executor as processes; one: all in one, for a small core.",
@@ -124,6 +129,54 @@ class EngineSettings(Section):
     )
 
 
+class GatewaySettings(Section):
+    """What a gateway does beside taking and sealing."""
+
+    provisional: bool = Field(
+        default=False,
+        description="A follower runs beside the gateway, and reads show what is not yet ordered, marked provisional.",
+    )
+    keep_bytes: int = Field(
+        default=limits.GATEWAY_KEEP_BYTES,
+        ge=0,
+        description="Bytes that vertices.db may hold before bodies already ordered are dropped, the oldest first.",
+    )
+
+
+class PeerSettings(Section):
+    """Another gateway, node or follower with whom vertices are exchanged; a table of its own in the file."""
+
+    name: str = Field(
+        pattern=r"^[^/]{1,48}/[^/]{1,48}$", description="Whom: organisation/member, as enrolled."
+    )
+    address: str = Field(
+        default="", max_length=255, description="host:port to dial; empty: it dials."
+    )
+    uplink: bool = Field(
+        default=False, description="Order, outcomes and registry are pulled from it."
+    )
+
+
+class SyncSettings(Section):
+    """With whom vertices are exchanged, and how much of a link that may take."""
+
+    listen: str = Field(
+        default="",
+        max_length=255,
+        description="host:port to listen on for peers; empty: nobody may dial.",
+    )
+    bytes_s: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes per second that all links together may send; 0: as the links allow.",
+    )
+    peers: tuple[PeerSettings, ...] = Field(
+        default=(),
+        max_length=limits.PEERS_MAX,
+        description="One table [[sync.peers]] for each peer: name, address, uplink.",
+    )
+
+
 class ReadSettings(Section):
     """Who may read over HTTP."""
 
@@ -148,6 +201,8 @@ class Settings(Section):
     intake: IntakeSettings = IntakeSettings()
     storage: StorageSettings = StorageSettings()
     engine: EngineSettings = EngineSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    sync: SyncSettings = SyncSettings()
     read: ReadSettings = ReadSettings()
 
 
@@ -224,10 +279,16 @@ def sample() -> str:
         assert isinstance(kind, type), section_name
         assert issubclass(kind, Section), section_name
         for name, field in kind.model_fields.items():
-            value = f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
-            lines += [f"# {field.description}", f"# {name} = {value}"]
+            lines += [f"# {field.description}", f"# {name} = {_as_toml(field.default)}"]
         lines.append("")
     return "\n".join(lines)
+
+
+def _as_toml(value: object) -> str:
+    """Give a default as it would stand in the file."""
+    if isinstance(value, tuple):
+        return "[]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
 def _override(tables: dict[str, object], *, name: str, value: str) -> None:
