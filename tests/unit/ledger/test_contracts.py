@@ -10,6 +10,7 @@ from drystone.formats import cbor
 from drystone.formats.cbor import Encodable
 from drystone.ledger import keyspace, rows
 from drystone.ledger.change import Change, Outcome
+from drystone.records.record import check_form
 from drystone.sim.world import METER_PROFILE, Actor, World
 
 SOURCE = '''
@@ -302,8 +303,6 @@ class TestLife:
             world.operator, "governance", "propose", {"kind": "threshold", "approvals": 2}
         )
         world.step([raw])
-        from drystone.records.record import check_form
-
         proposal = {"proposal": check_form(raw).id[:16].hex()}
         act(world, "governance", "approve", proposal, world.actors["bkw/ops"])
         args = {"manifest": MANIFEST, "source": SOURCE}
@@ -316,6 +315,30 @@ class TestLife:
         right = which | {"hash": make_package(MANIFEST, SOURCE).hash().hex()}
         assert act(world, "contracts", "approve", right).code == "governance-rule", "own vote"
         assert act(world, "contracts", "approve", right, bkw).code == "accepted"
+        assert act(world, "contracts", "deploy", which).code == "accepted"
+
+    def test_approval_of_a_revoked_organisation_is_refused_and_one_before_does_not_count(
+        self,
+    ) -> None:
+        world = World.begin(organisations=("ewz", "bkw", "iwb"))
+        bkw, iwb = world.actors["bkw/ops"], world.actors["iwb/ops"]
+
+        def decided(proposal: dict[str, Any], *others: Actor) -> None:
+            raw = world.call(world.operator, "governance", "propose", proposal)
+            assert codes(world.step([raw])) == ["accepted"]
+            vote = {"proposal": check_form(raw).id[:16].hex()}
+            for other in others:
+                assert act(world, "governance", "approve", vote, other).code == "accepted"
+
+        decided({"kind": "threshold", "approvals": 2}, bkw)
+        act(world, "contracts", "submit", {"manifest": MANIFEST, "source": SOURCE})
+        which = {"name": "meter", "version": 1}
+        right = which | {"hash": make_package(MANIFEST, SOURCE).hash().hex()}
+        assert act(world, "contracts", "approve", right, bkw).code == "accepted"
+        decided({"kind": "revoke", "organisation": "bkw"}, iwb)
+        assert act(world, "contracts", "approve", right, bkw).code == "member-suspended"
+        assert act(world, "contracts", "deploy", which).code == "governance-rule"
+        assert act(world, "contracts", "approve", right, iwb).code == "accepted"
         assert act(world, "contracts", "deploy", which).code == "accepted"
 
     def test_other_organisation_cannot_touch_it(self) -> None:
