@@ -645,6 +645,88 @@ class ImportMalformed(Refused):
     fix = "Correct the row or the mapping; the import resumes where it stopped."
 
 
+# --- peers: links between gateways, nodes and followers ---------------------------------------------
+
+
+class PeerFault(Refused):
+    """A peer broke a rule of the exchange: it is counted and named, its link may end; other peers do not notice."""
+
+    code = "peer-fault"
+    fix = "Look at the peer in `drystone gateway status` and at its own log; what it sent was not kept."
+
+
+class LinkMalformed(PeerFault):
+    """The bytes are no TLS 1.3 handshake, or no frame: another program dialled, or the message's length is none."""
+
+    code = "link-malformed"
+    fix = (
+        "Point the peer's address at the sync port, and nothing else at it; there is no plain mode."
+    )
+
+
+class LinkOversize(PeerFault):
+    """A frame announces more bytes than a message may have."""
+
+    code = "link-oversize"
+    fix = "Upgrade the peer: it speaks another version, or is not one of ours."
+
+
+class LinkSilent(PeerFault):
+    """A handshake, a message or any sign of life was not complete in its time."""
+
+    code = "link-silent"
+    fix = "Look at the link; the peer is dialled again by itself. On very slow links raise `sync.idle_s`."
+
+
+class LinkRefused(PeerFault):
+    """The peer ended the connection during the handshake, most often because it does not accept our certificate."""
+
+    code = "link-refused"
+    fix = "Look at the peer's log: it names the reason."
+
+
+class CertificateInvalid(PeerFault):
+    """The other side shows no certificate, or one that no authority trusted here issued, or an expired one."""
+
+    code = "certificate-invalid"
+    fix = "Issue it anew (`drystone ca enrol`); both sides need each other's authority in tls/ca.pem, and right clocks."
+
+
+class CertificateRevoked(PeerFault):
+    """The authority has revoked the certificate."""
+
+    code = "certificate-revoked"
+    fix = "Issue a new one (`drystone ca enrol`) if it was revoked by mistake."
+
+
+class CertificateForeign(PeerFault):
+    """The certificate names another member than the one that was dialled, or nobody."""
+
+    code = "certificate-foreign"
+    fix = "Correct the name or address of the peer in `[[sync.peers]]`."
+
+
+class CertificateUnregistered(PeerFault):
+    """The certificate's key is not a key that the member it names has on the ledger, as far as it is known here."""
+
+    code = "certificate-unregistered"
+    fix = "Enrol the key on the ledger, or wait until this side has heard of it; a revoked key never links again."
+
+
+class AuthorityInvalid(Refused):
+    """The folder is no certificate authority, or its list of certificates is damaged or names no such member."""
+
+    code = "authority-invalid"
+    fix = "Run `drystone ca init`, or give the --home where the authority lies."
+
+
+class TlsFilesInvalid(Refused):
+    """A file in `tls/` is missing, expired, or not for this node's key."""
+
+    code = "tls-files-invalid"
+    fix = "Run `drystone ca enrol ORG/MEMBER --into HOME` where the authority is."
+
+
 # --- storage ---------------------------------------------------------------------------------------
 
 

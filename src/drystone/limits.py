@@ -216,6 +216,12 @@ FRAME_BYTES_MAX: Final = 268_435_456
 LIST_ROWS_MAX: Final = 1_000
 """Rows of one page of a list."""
 
+DAG_WINDOW_VERTICES: Final = 12_288
+"""Newest vertices whose witnesses are counted exactly and which the DAG's page draws; some 15 MB."""
+
+DAG_ROWS_MAX: Final = 4_096
+"""Vertices in one answer of `/v1/dag`."""
+
 SUBSCRIBERS_MAX: Final = 256
 """Open event streams."""
 
@@ -263,6 +269,45 @@ PEERS_MAX: Final = 64
 
 MIRROR_BLOCKS_MAX: Final = 10_000
 """Blocks that a gateway remembers of its uplink's chain."""
+
+SYNC_MESSAGE_BYTES_MAX: Final = 1_048_576
+"""Bytes of one message between peers."""
+
+LINKS_MAX: Final = 128
+"""Links between peers that are open at once, both ways ..."""
+
+LINKS_OPENING_MAX: Final = 16
+"""... and accepted connections whose handshake is under way, of one address at most a quarter of them."""
+
+LINK_HANDSHAKES_SECOND_MAX: Final = 20
+"""Connections accepted in one second; further ones are closed before a byte is read."""
+
+LINK_HANDSHAKE_MS_MAX: Final = 120_000
+"""Time for a handshake and the first message: some 3 kB, 35 s at 1 kbit/s with 30 % loss."""
+
+LINK_HANDSHAKE_BYTES_MAX: Final = 65_536
+"""Bytes read from a connection before the handshake is complete."""
+
+LINK_HELLO_BYTES_MAX: Final = 16_384
+"""Bytes of the first message on a link."""
+
+LINK_BYTES_S_MIN: Final = 16
+"""Bytes per second at which a message under way must advance, beyond the time that a link may idle."""
+
+LINK_QUEUE_BYTES_MAX: Final = 8_388_608
+"""Bytes waiting to be sent on one link; beyond it the link is closed, because the peer does not read."""
+
+LINK_BACKOFF_MS_MAX: Final = 60_000
+"""Longest time between two attempts to dial a peer ..."""
+
+LINK_BACKOFF_MS_MIN: Final = 500
+"""... and the first; it doubles with each failure, with jitter."""
+
+CERTIFICATE_DAYS_MAX: Final = 3_660
+"""Days for which a certificate for links is valid."""
+
+CERTIFICATES_MAX: Final = 65_536
+"""Certificates that an authority has issued."""
 
 GC_OBJECTS: Final = 100_000
 """Objects a process of a node makes before it looks for cycles: records are freed by counting, looking costs."""

@@ -8,12 +8,13 @@ Source: design.md section 7 (a node's home).
 """
 
 import ipaddress
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from drystone import limits
 from drystone.errors import ConfigInvalid
@@ -170,11 +171,37 @@ class SyncSettings(Section):
         ge=0,
         description="Bytes per second that all links together may send; 0: as the links allow.",
     )
+    idle_s: int = Field(
+        default=300,
+        ge=5,
+        le=86_400,
+        description="A link on which nothing arrives for this long (s) is closed and dialled again.",
+    )
+    links_max: int = Field(
+        default=limits.LINKS_MAX,
+        ge=1,
+        le=limits.LINKS_MAX,
+        description="Links open at once; further peers are refused.",
+    )
     peers: tuple[PeerSettings, ...] = Field(
         default=(),
         max_length=limits.PEERS_MAX,
-        description="One table [[sync.peers]] for each peer: name, address, uplink.",
+        description="One table [[sync.peers]] for each peer: name, address, uplink. In the environment: JSON.",
     )
+
+    @field_validator("peers", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        """Read what an environment variable holds; a file holds tables already."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("peers")
+    @classmethod
+    def _once_each(cls, peers: tuple[PeerSettings, ...]) -> tuple[PeerSettings, ...]:
+        """Refuse a peer named twice: one link leads to each."""
+        if len({peer.name for peer in peers}) < len(peers):
+            raise ValueError("a peer is named twice")
+        return peers
 
 
 class ReadSettings(Section):

@@ -1,4 +1,4 @@
-"""Links as they are in the field: rate, delay, loss, frame and duty cycle of each kind, with where the figures are from.
+"""Links as they are in the field: rate, delay, loss, frame and duty cycle of each kind, and where the figures are from.
 
 Lives here: the table, and the arithmetic of one hop: how long bytes are on the air, what a lost frame costs. Both the
 simulator (`sim/network.py`) and the proxy between real processes (`sim/proxy.py`) count with it. May not: open a
