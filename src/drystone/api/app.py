@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from drystone.api import pages, problems, reference
+from drystone.api import pages, problem_handlers, reference
 from drystone.api.access import Access
 from drystone.api.border import ApiSettings, Border
 from drystone.api.events import EventStreams
@@ -73,7 +73,7 @@ def create_app(service: Service, settings: ApiSettings) -> FastAPI:
     pages.install(app)
 
     app.add_route("/openapi.json", get_openapi, methods=["GET"], include_in_schema=False)
-    problems.install(app, show=pages.problem_page, methods=reference.methods_at)
+    problem_handlers.install(app, show=pages.problem_page, methods=reference.methods_at)
     app.add_middleware(
         Border, hosts=settings.hosts, on_answer=traffic.count, clock_s=settings.clock_s
     )

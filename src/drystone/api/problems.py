@@ -1,18 +1,17 @@
 """Errors as RFC 9457 problem documents: one status per class, the code and the fix with it.
 
 The status is HTTP's view of a rule; the stable thing is `code`. What is unforeseen answers 500
-without a detail and goes on to the server's log. Nothing here decides anything. Place in a
+without a detail and goes on to the server's log. Nothing here decides anything, or
+needs the framework (`problem_handlers.py` does): a gateway answers with these as well. Place in a
 record's life: the way back out. Source: RFC 9457, formats.md A7, errors.py.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Final
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from drystone import errors
 from drystone.errors import DrystoneError, Unavailable
@@ -22,7 +21,6 @@ CHALLENGES: Final = ('Bearer realm="drystone"', 'Basic realm="drystone", charset
 """A browser asks for a password then, and the token is one; programs send `Bearer` or sign. One line
 each: browsers do not look behind a comma.
 """
-API_PATHS: Final = ("/v1/", "/tile/", "/checkpoint", "/healthz", "/metrics", "/openapi.json")
 
 STATUS: Final[Mapping[type[DrystoneError], int]] = {
     errors.Refused: 422,
@@ -134,74 +132,3 @@ def challenged(answer: Response) -> Response:
         for challenge in CHALLENGES:
             answer.headers.append("WWW-Authenticate", challenge)
     return answer
-
-
-def from_validation(error: RequestValidationError) -> errors.RequestMalformed:
-    """The framework's complaints about path, query and body as one of ours, without the input."""
-    parts: list[str] = []
-    for entry in cast("Sequence[Mapping[str, Any]]", error.errors())[:8]:
-        where = ".".join(str(step) for step in entry["loc"])
-        parts.append(f"{where}: {entry['msg']}")
-    return errors.RequestMalformed("; ".join(parts) or "the request is not what the route takes")
-
-
-def from_http(error: HTTPException, *, method: str, path: str) -> DrystoneError:
-    """The framework's own refusals (no such route, no such method, unreadable body) as ours."""
-    if error.status_code == 404:
-        return errors.NotFound(f"no route {path}")
-    if error.status_code == 405:
-        return errors.MethodUnsupported(f"{path} does not take {method}")
-    if error.status_code == 413:
-        return errors.TooLarge("the body is larger than the route takes")
-    return errors.RequestMalformed(str(error.detail))
-
-
-def as_error(error: Exception, *, method: str, path: str) -> DrystoneError:
-    """Any exception of a request as one of ours; what is unforeseen becomes `Broken`."""
-    if isinstance(error, DrystoneError):
-        return error
-    if isinstance(error, RequestValidationError):
-        return from_validation(error)
-    if isinstance(error, HTTPException):
-        return from_http(error, method=method, path=path)
-    return errors.Broken("unforeseen")
-
-
-def wants_page(request: Request) -> bool:
-    """Whether a browser navigates to something that is no part of the REST API."""
-    accept = request.headers.get("accept", "").lower()
-    return (
-        request.method == "GET"
-        and accept.startswith("text/html")
-        and not request.url.path.startswith(API_PATHS)
-    )
-
-
-Show = Callable[[Request, Problem], Response]
-"""Renders a problem as a page."""
-
-Methods = Callable[[FastAPI, str], Sequence[str]]
-"""The methods that a path takes."""
-
-
-def install(app: FastAPI, *, show: Show, methods: Methods) -> None:
-    """Has the application answer every error with a problem document, or with a page for people.
-
-    A page where the client is a browser that asked for a page; `show` renders it.
-    `Broken` and the unforeseen pass through the outermost handler, which answers 500 and raises on
-    to the server, so that they are logged and never hidden.
-    """
-
-    def handle(request: Request, error: Exception) -> Response:
-        path = request.url.path
-        ours = as_error(error, method=request.method, path=path)
-        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-        if "Allow" in headers and (taken := methods(app, path)):
-            # The framework names the methods of one route; a path may have two.
-            headers["Allow"] = ", ".join(taken)
-        if wants_page(request):
-            return challenged(show(request, problem_of(ours, instance=path)))
-        return problem_response(ours, instance=path, headers=headers)
-
-    for kind in (errors.Refused, Unavailable, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, handle)

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drystone.api.app import create_app
 from drystone.api.border import ApiSettings, Border, OperatorToken, allowed_hosts
-from drystone.api.problems import as_error, problem_response
+from drystone.api.problem_handlers import as_error
+from drystone.api.problems import problem_response
 from drystone.api.service import Service
 from drystone.errors import Refused, Unavailable
 from drystone.gateway.answer import Answer, Wait
