@@ -37,7 +37,7 @@ class Batch:
     """New records of one request, acknowledged together, sealed side by side."""
 
     __slots__ = (
-        "committed", "count", "durable", "entries", "packet", "positions", "row", "sealed",
+        "__weakref__", "awaited", "committed", "count", "durable", "entries", "packet", "positions", "row", "sealed",
         "sequence", "where",
     )  # fmt: skip
 
@@ -57,6 +57,8 @@ class Batch:
         self.row: int | None = None
         """Its row in vertices.db while it is stored and not yet sealed."""
         self.where: Sealed | None = None
+        self.awaited = False
+        """Whether a request waits, or has waited, for its outcome."""
         self.durable: asyncio.Future[None] = loop.create_future()
         self.sealed: asyncio.Future[Sealed] = loop.create_future()
         self.committed: asyncio.Future[Committed] = loop.create_future()

@@ -114,6 +114,8 @@ class Intake:
     async def take(self, checked: Checked, *, wait: Wait | None) -> list[Answer]:
         """Take in what a verifier has checked, record by record; also what this node signs itself."""
         found = self._sorter.sort(checked)
+        if wait == "committed":
+            _await(found)
         if found.batches:
             self._committer.add(found.batches, urgent=wait is not None)
         if found.batches or found.twins:
@@ -248,6 +250,12 @@ class Intake:
                 found.answers[twin.answer] = answer._replace(
                     place=place, outcome=outcome, height=height
                 )
+
+
+def _await(found: Sorted) -> None:
+    """Mark the batches whose outcome somebody wants, before any of them is sealed."""
+    for batch in (*found.batches, *(twin.batch for twin in found.twins if twin.batch is not None)):
+        batch.awaited = True
 
 
 def _tell(answers: list[Answer], numbers: Iterable[int], batch: Batch) -> None:

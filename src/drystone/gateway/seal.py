@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 from drystone import limits
 from drystone.errors import Unavailable
 from drystone.gateway.batch import Batch, Committed, Sealed
+from drystone.gateway.held import Held, HeldBatches
 from drystone.gateway.positions import Positions
 from drystone.ledger.change import OrderedVertex
 from drystone.records.key import SecretKey
@@ -106,15 +107,9 @@ class _Draft(NamedTuple):
 
     batches: list[Batch]
     author: Author
+    links: Sequence[bytes]
     time_ms: int
     ordered_through: int | None
-
-
-class _Waiting(NamedTuple):
-    """A sealed vertex that is not ordered yet."""
-
-    number: int
-    batches: list[Batch]
 
 
 class Sealer:
@@ -131,10 +126,18 @@ class Sealer:
         pace: Pace,
         run_in_worker: RunInWorker,
         clock_ms: Callable[[], int],
+        held: Held | None = None,
+        links: Callable[[], Sequence[bytes]] = tuple,
     ) -> None:
+        """Begin with nothing to store.
+
+        `links` gives the ids of other authors' tips that the next vertex cites; `held` is a node's way if left out.
+        """
         self._store = store
         self._engine = engine
         self._positions = positions
+        self._held = HeldBatches(positions) if held is None else held
+        self._links = links
         self._author = author
         self._author_key = author.secret.public.cose_key()
         self._ledger = ledger
@@ -144,8 +147,6 @@ class Sealer:
         self._fresh: list[Batch] = []
         self._stored: deque[Batch] = deque()
         self._urgent = False
-        self._sealed: dict[bytes, _Waiting] = {}
-        self._ordered_through: int | None = None
         self._last_seal_s = 0.0
         self._wake = asyncio.Event()
         self._stopping = False
@@ -163,7 +164,7 @@ class Sealer:
     @property
     def unordered_vertices(self) -> int:
         """Vertices sealed and not yet ordered."""
-        return len(self._sealed)
+        return len(self._held)
 
     def add(self, batches: Sequence[Batch], *, urgent: bool) -> None:
         """Take over new batches; `urgent` when somebody waits for more than `stored`."""
@@ -180,15 +181,11 @@ class Sealer:
     def adopt_sealed(self, vertex: StoredVertex, batch: Batch) -> None:
         """Wait for the order of a vertex that an earlier process sealed."""
         batch.durable.set_result(None)
-        self._sealed[vertex.id] = _Waiting(vertex.number, [batch])
+        self._held.hold(vertex, [batch])
 
     def settle(self, vertex_id: bytes, *, height: int, codes: Mapping[int, str]) -> None:
         """Tell what became of a vertex: `codes` by index in its body, of records that were not accepted."""
-        waiting = self._sealed.pop(vertex_id, None)
-        if waiting is None:
-            return  # Another gateway's vertex.
-        self._ordered_through = waiting.number
-        for batch in waiting.batches:
+        for batch in self._held.settle(vertex_id):
             where = batch.where
             assert where is not None, "a sealed batch knows where it lies"
             own = codes
@@ -197,7 +194,6 @@ class Sealer:
                 own = {i - where.base: c for i, c in codes.items() if where.base <= i < end}
             if not batch.committed.done():
                 batch.committed.set_result(Committed(height, dict(own)))
-        self._positions.release(waiting.batches)
 
     def poke(self) -> None:
         """Look again whether something is to be sealed: the engine has room."""
@@ -276,7 +272,9 @@ class Sealer:
     async def _seal(self, fresh: list[Batch]) -> None:
         """Seal as many batches as fit into one vertex, oldest first; store the rest."""
         chosen, rest = _choose([*self._stored, *fresh])
-        draft = _Draft(chosen, self._author, self._clock_ms(), self._ordered_through)
+        draft = _Draft(
+            chosen, self._author, self._links(), self._clock_ms(), self._held.ordered_through
+        )
         try:
             vertex, stored = await self._run_in_worker(lambda: self._write(draft))
         except Unavailable as error:
@@ -296,7 +294,7 @@ class Sealer:
             batch.sealed.set_result(where)
         # Others may have been adopted meanwhile: only what was sealed leaves.
         self._stored = deque(batch for batch in self._stored if batch.where is None)
-        self._sealed[stored.id] = _Waiting(stored.number, chosen)
+        self._held.hold(stored, chosen)
         self._engine.submit(vertex, stored.id)
         unsaved = [batch for batch in rest if batch.row is None]
         if unsaved:
@@ -314,7 +312,7 @@ class Sealer:
             epoch=author.epoch,
             seq=author.seq,
             parent=author.parent,
-            links=(),
+            links=draft.links,
             time_ms=draft.time_ms,
             length=sum(batch.size for batch in draft.batches),
             entries=[entry for batch in draft.batches for entry in batch.entry_list()],
