@@ -3,6 +3,7 @@
 A bound that is part of the protocol (marked *protocol*) decides what a ledger accepts: changing it is a protocol
 change. The others are a node's own and may differ between nodes. `docs/reference/limits.md` is generated from here.
 """
+# tidy: long, because it is one table: every bound with its unit and meaning
 
 from typing import Final
 
@@ -273,6 +274,108 @@ MIRROR_BLOCKS_MAX: Final = 10_000
 SYNC_MESSAGE_BYTES_MAX: Final = 1_048_576
 """Bytes of one message between peers."""
 
+SYNC_MESSAGE_ITEMS_MAX: Final = 65_536
+"""CBOR items in one message between peers."""
+
+SYNC_TEXT_LENGTH_MAX: Final = 200
+"""Characters of a text in a message between peers."""
+
+SYNC_FEATURES_MAX: Final = 16
+"""Features that a peer may name."""
+
+SYNC_AUTHORS_MAX: Final = 4_096
+"""Authors of vertices that a peer's frontier may name ..."""
+
+SYNC_FRONTIER_AUTHORS_MAX: Final = 512
+"""... and in one message."""
+
+SYNC_BRANCHES_MAX: Final = 8
+"""Branches of one forked author that are exchanged; vertices of further branches are not taken."""
+
+SYNC_AHEAD_MAX: Final = 4_294_967_296
+"""Vertices by which a peer may claim an author to be ahead of what is here."""
+
+SYNC_FORKS_MAX: Final = 256
+"""Forks whose evidence is exchanged: one per author, kind and epoch."""
+
+SYNC_STRETCHES_MAX: Final = 64
+"""Stretches of vertices, or ids, in one question."""
+
+SYNC_HEADERS_MAX: Final = 1_024
+"""Vertex headers in one message."""
+
+SYNC_HEADERS_PUSHED_MAX: Final = 2_048
+"""Unasked headers that a peer may send at once ..."""
+
+SYNC_HEADERS_PUSHED_SECOND_MAX: Final = 256
+"""... and per second for long."""
+
+SYNC_HEADERS_WAITING_MAX: Final = 1_024
+"""Headers of one peer that wait for their parent; further ones are asked for again later."""
+
+SYNC_STAGED_MAX: Final = 4_096
+"""Vertices from all peers on their way to the disk; no more is asked for until they are there."""
+
+SYNC_BODIES_MAX: Final = 64
+"""Bodies that one peer is asked for at once, and that it may ask for."""
+
+SYNC_BODY_BYTES_MAX: Final = 4_194_304
+"""Bytes of bodies from one peer that are not whole yet; one body always fits ..."""
+
+SYNC_BODIES_BYTES_MAX: Final = 16_777_216
+"""... and from all peers together."""
+
+SYNC_QUESTIONS_MAX: Final = 64
+"""Questions of one peer that wait for the disk."""
+
+SYNC_MESSAGES_SECOND_MAX: Final = 2_000
+"""Messages per second that a peer may send for long."""
+
+SYNC_BLOCKS_MAX: Final = 256
+"""Blocks in one message."""
+
+SYNC_ROWS_MAX: Final = 4_096
+"""Registry rows in one message."""
+
+SYNC_ANNOUNCEMENTS_MAX: Final = 1_024
+"""Members whose newest announcement is kept."""
+
+SYNC_REPLAYS_MAX: Final = 16
+"""Outdated announcements on one link before its end."""
+
+SYNC_CLOCK_SKEW_MS_MAX: Final = 604_800_000
+"""Difference of two clocks beyond which one of them is called absurd."""
+
+SYNC_REFUSED_MAX: Final = 4_096
+"""Ids of vertices that were refused and are not asked for again; the oldest is forgotten."""
+
+PEER_BACKOFF_MS: Final = 60_000
+"""Time for which a peer is left alone after its first serious fault; doubled with each ..."""
+
+PEER_BACKOFF_MS_MAX: Final = 3_600_000
+"""... up to this."""
+
+DAG_HEADERS_MAX: Final = 32_768
+"""Vertices whose places are kept in memory for sync; older ones are read from disk."""
+
+VERTEX_HEADER_BYTES_MAX: Final = 1_024
+"""Bytes of a vertex header."""
+
+PACKED_BYTES_MAX: Final = 1_052_672
+"""Bytes of a deflated body: a vertex's, and what deflating adds to bytes that do not shrink."""
+
+FORK_BYTES_MAX: Final = 131_200
+"""Bytes of fork evidence: two records and what holds them."""
+
+ANNOUNCEMENT_BYTES_MAX: Final = 1_024
+"""Bytes of a signed announcement ..."""
+
+ANNOUNCEMENT_ADDRESSES_MAX: Final = 8
+"""... and the addresses in it."""
+
+BLOCK_ENTRY_BYTES_MAX: Final = 256
+"""Bytes of a block entry."""
+
 LINKS_MAX: Final = 128
 """Links between peers that are open at once, both ways ..."""
 
@@ -309,6 +412,15 @@ CERTIFICATE_DAYS_MAX: Final = 3_660
 CERTIFICATES_MAX: Final = 65_536
 """Certificates that an authority has issued."""
 
+PROVISIONAL_BYTES_MAX: Final = 50_331_648
+"""Bytes of the values that a provisional view keeps over the final state; beyond it, vertices wait for their order."""
+
+PROVISIONAL_STREAMS_MAX: Final = 16_384
+"""Streams that a provisional view remembers decoded."""
+
+PROVISIONAL_AGAIN_MAX: Final = 64
+"""Vertices that a provisional view asks for again at a time."""
+
 GC_OBJECTS: Final = 100_000
 """Objects a process of a node makes before it looks for cycles: records are freed by counting, looking costs."""
 
@@ -333,3 +445,8 @@ assert STATE_PROOF_BYTES_MAX > 2 * (
     STATE_KEY_BYTES_MAX + STATE_VALUE_BYTES_MAX + 40 * STATE_DEPTH_MAX
 )
 assert STATE_VALUE_BYTES_MAX >= STREAM_RUNS_MAX * 64
+assert PACKED_BYTES_MAX > VERTEX_BYTES_MAX + VERTEX_BYTES_MAX // 1_000
+assert FORK_BYTES_MAX > 2 * RECORD_BYTES_MAX + 32
+assert SYNC_HEADERS_MAX * VERTEX_HEADER_BYTES_MAX <= SYNC_MESSAGE_BYTES_MAX
+assert SYNC_AUTHORS_MAX >= SYNC_FRONTIER_AUTHORS_MAX
+assert SYNC_BODY_BYTES_MAX >= 2 * PACKED_BYTES_MAX
