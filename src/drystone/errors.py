@@ -664,13 +664,6 @@ class LinkMalformed(PeerFault):
     )
 
 
-class LinkOversize(PeerFault):
-    """A frame announces more bytes than a message may have."""
-
-    code = "link-oversize"
-    fix = "Upgrade the peer: it speaks another version, or is not one of ours."
-
-
 class LinkSilent(PeerFault):
     """A handshake, a message or any sign of life was not complete in its time."""
 
@@ -711,6 +704,125 @@ class CertificateUnregistered(PeerFault):
 
     code = "certificate-unregistered"
     fix = "Enrol the key on the ledger, or wait until this side has heard of it; a revoked key never links again."
+
+
+class MessageMalformed(PeerFault):
+    """The bytes are no sync message: another shape, spelling or range, or too many items."""
+
+    code = "message-malformed"
+    fix = "Upgrade the older of the two peers; if both are of one version, something alters what they send."
+
+
+class PeerForeign(PeerFault):
+    """The peer speaks for another ledger, another version of the protocol, or is not who the link says."""
+
+    code = "peer-foreign"
+    fix = "Correct the address in `[[sync.peers]]`, or upgrade the older of the two."
+
+
+class PeerSilent(PeerFault):
+    """The peer has a link and gives no sign of life, or leaves questions unanswered."""
+
+    code = "peer-silent"
+    fix = "Look at the peer and at the link; it is asked again by itself. On very slow links raise the sync bounds."
+
+
+class PeerLeft(PeerFault):
+    """The peer took its leave; the text says why."""
+
+    code = "peer-left"
+    fix = "Nothing, if the peer was stopped; else look at its log."
+
+
+class RangeAbsent(PeerFault):
+    """The peer claims vertices that it does not send when asked."""
+
+    code = "range-absent"
+    fix = "Run `drystone fsck` at the peer: its frontier promises more than its disk holds."
+
+
+class BodyMismatch(PeerFault):
+    """A body that the peer sent does not fit the vertex's signed header."""
+
+    code = "body-mismatch"
+    fix = "Run `drystone fsck` at the peer; the body is asked of others."
+
+
+class BodyBomb(PeerFault):
+    """A compressed body would unpack to more than its header says."""
+
+    code = "body-bomb"
+    fix = "Treat the peer as hostile or damaged; nothing was unpacked beyond the header's length."
+
+
+class HeadersFlood(PeerFault):
+    """The peer sends vertex headers that nobody asked for, faster than news can arise."""
+
+    code = "headers-flood"
+    fix = "Treat the peer as hostile or damaged; other peers are asked in its place."
+
+
+class MessagesFlood(PeerFault):
+    """The peer asks or tells more at once than a peer may: a queue for it is at its bound."""
+
+    code = "messages-flood"
+    fix = "Treat the peer as hostile or damaged."
+
+
+class ParentForged(PeerFault):
+    """A vertex's parent is no vertex that its place may follow; no honest peer passes it on."""
+
+    code = "parent-forged"
+    fix = "Look at the author named: its software or its key is in wrong hands. The vertex was not kept."
+
+
+class VertexAltered(PeerFault):
+    """A vertex header is malformed, or its signature is not its author's: somebody changed its bytes."""
+
+    code = "vertex-altered"
+    fix = "Treat the peer as hostile or damaged; the vertex is asked of others."
+
+
+class FrontierImpossible(PeerFault):
+    """The peer's frontier claims what cannot be: places far beyond any chain, too many authors or branches."""
+
+    code = "frontier-impossible"
+    fix = "Treat the peer as hostile or damaged."
+
+
+class EvidenceForged(PeerFault):
+    """Fork evidence that the peer passed on does not convict anybody."""
+
+    code = "evidence-forged"
+    fix = "Treat the peer as hostile or damaged; nobody was suspended by it."
+
+
+class AnnouncementForged(PeerFault):
+    """An announcement is malformed or not signed by the member that it names."""
+
+    code = "announcement-forged"
+    fix = "Treat the peer as hostile or damaged; the address was not believed."
+
+
+class AnnouncementReplayed(PeerFault):
+    """The peer repeats announcements that newer ones have replaced."""
+
+    code = "announcement-replayed"
+    fix = "Nothing, if it is rare; else treat the peer as hostile: old addresses are not believed again."
+
+
+class ClockAbsurd(PeerFault):
+    """The peer's clock, or a time claimed in a vertex it seals, is off by more than a clock can drift."""
+
+    code = "clock-absurd"
+    fix = "Set the clock of the side that is wrong. Nothing stops: claimed times are evidence, not facts."
+
+
+class BlockForged(PeerFault):
+    """Blocks or outcomes from the peer do not follow one another, or do not lead to a signed checkpoint."""
+
+    code = "block-forged"
+    fix = "Treat the peer as hostile, or compare `drystone ledger` on both sides: one of the two has diverged."
 
 
 class AuthorityInvalid(Refused):
@@ -784,6 +896,13 @@ class DatabaseCorrupt(Broken):
 
     code = "database-corrupt"
     fix = "Run `drystone fsck`: it names the row. Restore from a backup or another node."
+
+
+class Diverged(Broken):
+    """A block came to another entry here than the one that the ledger's signers vouch for; it was not committed."""
+
+    code = "diverged"
+    fix = "Compare program versions; run `drystone fsck`. If the files are sound, one of the two sides is wrong: ask it."
 
 
 class InvariantBroken(Broken):
