@@ -37,9 +37,10 @@ def live(disk: Disk) -> None:
     with contextlib.closing(mirror):
         while (height := mirror.last.height + 1) <= BLOCKS:
             one = OrderedHere(height.to_bytes(32, "big"), height, 0, {0: "already"})
-            mirror.follow([block(height)], ordered=[one], checkpoint=bytes([height]))
-            mirror.put_rows([(b"\x01a", bytes([height]))], height=height)
-            mirror.finish_rows(height=height)
+            mirror.follow(
+                [block(height)], ordered=[one], checkpoint=bytes([height]), place=(0, height)
+            )
+            mirror.put_rows([(b"\x01a", bytes([height]))], after=b"", last=b"", height=height)
             mirror.put_streams({b"s": bytes([height])}, through=height)
 
 

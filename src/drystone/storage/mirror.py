@@ -1,7 +1,7 @@
 """mirror.db: what a gateway knows of the order that others make, good enough to let bodies go and to spare work.
 
 Four things lie here. *Rows* of the registry, copied from the uplink: a stale view, by which intake judges and which
-decides nothing. *Blocks* seen, the last few thousand, and the checkpoint that covers them. *Ordered* vertices: where
+decides nothing. *Blocks* that hold own vertices, the last few thousand, and a checkpoint that covers them. *Ordered*: where
 each went and which of its records were refused, with which a body may leave this gateway's disk. *Streams*: which
 positions of each device this gateway itself has sealed, so that a copy is a copy although nothing comes back for weeks.
 
@@ -29,8 +29,7 @@ SCHEMA: Final = Schema(
     statements=(
         """
         CREATE TABLE rows (
-            key BLOB PRIMARY KEY, value BLOB NOT NULL, height INTEGER NOT NULL,
-            "check" BLOB NOT NULL
+            key BLOB PRIMARY KEY, value BLOB NOT NULL, "check" BLOB NOT NULL
         ) WITHOUT ROWID""",
         """
         CREATE TABLE blocks (
@@ -51,7 +50,10 @@ SCHEMA: Final = Schema(
 )
 
 LAST: Final = "last"
-"""Name in `meta`: `[height, size, checkpoint]` of the last block seen."""
+"""Name in `meta`: `[height, size, checkpoint]` of the highest block seen."""
+
+PLACE: Final = "place"
+"""Name in `meta`: `[epoch, sequence]` up to which the outcomes of own vertices are here."""
 
 ROWS_HEIGHT: Final = "rows-height"
 """Name in `meta`: the height as of which the rows are whole."""
@@ -115,9 +117,9 @@ class MirrorDB:
         """
         mirror = cls(Database.create(path, SCHEMA, ledger=ledger, vfs=vfs))
         with mirror._database.closing_on_error():
-            mirror.follow([genesis], ordered=(), checkpoint=b"")
-            mirror.put_rows([(key, value) for key, value in rows.items() if value], height=0)
-            mirror.finish_rows(height=0)
+            mirror.follow([genesis], ordered=(), checkpoint=b"", place=None)
+            first = [(key, value) for key, value in rows.items() if value is not None]
+            mirror.put_rows(first, after=b"", last=b"", height=0)
         return mirror
 
     @classmethod
@@ -159,39 +161,55 @@ class MirrorDB:
             )
         return Last(height, size, checkpoint)
 
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The place (epoch, sequence) up to which the outcomes of own vertices are here; None before any."""
+        found = self._database.meta(PLACE)
+        if not isinstance(found, list) or len(found) != 2:
+            return None
+        epoch, seq = found
+        return (epoch, seq) if isinstance(epoch, int) and isinstance(seq, int) else None
+
     def follow(
-        self, seen: Sequence[SeenBlock], *, ordered: Iterable[OrderedHere], checkpoint: bytes
+        self,
+        seen: Sequence[SeenBlock],
+        *,
+        ordered: Iterable[OrderedHere],
+        checkpoint: bytes,
+        place: tuple[int, int] | None,
     ) -> None:
-        """Store blocks, where vertices went, and the checkpoint that covers all of it, in one transaction.
+        """Store blocks, where vertices went, the checkpoint over all of it and the cursor, in one transaction.
 
         On return the outcomes survive power loss, and the bodies may go. A vertex that an earlier block ordered stays
-        where it was. Blocks older than `limits.MIRROR_BLOCKS_MAX` are forgotten, what they ordered is not.
+        where it was; a block that is here already stays as it is. Blocks more than `limits.MIRROR_BLOCKS_MAX` below the
+        last are forgotten, what they ordered is not.
 
         Raises:
-            InvariantBroken: the blocks do not follow the last one.
+            InvariantBroken: the first block is missing.
             DiskFull: nothing was changed. Broken: as `Database.transaction`.
         """
         with self._database.transaction():
             known = self._database.meta(LAST)
-            height = known[0] if isinstance(known, list) else -1
-            for block in seen:
-                if not isinstance(height, int) or block.height != height + 1:
-                    raise InvariantBroken(f"block {block.height} does not follow {height}")
-                height = block.height
+            last = Last(*known) if isinstance(known, list) else None  # pyright: ignore[reportArgumentType] - own row
             self._database.many(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?)",
                 [(*block, row_check("blocks", *block)) for block in seen],
             )
             self._database.many(
                 "INSERT OR IGNORE INTO ordered VALUES (?, ?, ?, ?, ?)", map(_ordered_row, ordered)
             )
-            if seen:
-                last = seen[-1]
-                self._database.put_meta(LAST, [last.height, last.size, checkpoint])
-                self._database.rows(
-                    "DELETE FROM blocks WHERE height <= ? AND height > 0",
-                    (last.height - limits.MIRROR_BLOCKS_MAX,),
-                )
+            for block in seen:
+                if last is None or block.height > last.height:
+                    last = Last(block.height, block.size, checkpoint)
+            if last is None:
+                raise InvariantBroken("a mirror begins with the genesis")
+            self._database.put_meta(LAST, [last.height, last.size, checkpoint or last.checkpoint])
+            if place is not None:
+                self._database.put_meta(PLACE, list(place))
+            self._database.rows(
+                "DELETE FROM blocks WHERE height <= ? AND height > 0",
+                (last.height - limits.MIRROR_BLOCKS_MAX,),
+            )
 
     def block(self, height: int) -> SeenBlock | None:
         """Return a block that was seen, while it is remembered. Raises: DatabaseCorrupt."""
@@ -249,21 +267,45 @@ class MirrorDB:
         )
         return [(key, value) for key, value in found]
 
-    def put_rows(self, pairs: Iterable[tuple[bytes, bytes]], *, height: int) -> None:
-        """Store rows as of a height, over what was under their keys, in one transaction."""
+    def put_rows(
+        self, rows: Iterable[tuple[bytes, bytes]], *, after: bytes, last: bytes, height: int
+    ) -> dict[bytes, bytes | None]:
+        """Let the rows behind the key `after` up to the key `last` be these, in one transaction; give what changed.
+
+        An empty `last` stands for the end: then the rows are whole as of `height`, if those before were put as well.
+        """
+        new = dict(rows)
+        bound, bindings = ("", (after,)) if not last else (" AND key <= ?", (after, last))
+        old = {
+            key: value
+            for key, value in self._database.rows(
+                f"SELECT key, value FROM rows WHERE key > ?{bound}",  # noqa: S608 - our own words
+                bindings,
+            )
+        }
+        changes: dict[bytes, bytes | None] = {
+            key: value for key, value in new.items() if old.get(key) != value
+        }
+        changes.update(dict.fromkeys(old.keys() - new.keys()))
         with self._database.transaction():
             self._database.many(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)",
+                "DELETE FROM rows WHERE key = ?", [(key,) for key in sorted(changes)]
+            )
+            self._database.many(
+                "INSERT INTO rows VALUES (?, ?, ?)",
                 [
-                    (key, value, height, row_check("rows", key, value, height))
-                    for key, value in pairs
+                    (key, value, row_check("rows", key, value))
+                    for key, value in sorted(changes.items())
+                    if value is not None
                 ],
             )
+            if not last:
+                self._database.put_meta(ROWS_HEIGHT, height)
+        return changes
 
-    def finish_rows(self, *, height: int) -> None:
-        """Say that all rows as of a height were put; rows that were not among them are gone."""
+    def rows_whole(self, *, height: int) -> None:
+        """Say that the rows, unchanged, are those of this height."""
         with self._database.transaction():
-            self._database.rows("DELETE FROM rows WHERE height < ?", (height,))
             self._database.put_meta(ROWS_HEIGHT, height)
 
     # --- own streams -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from drystone import limits
-from drystone.errors import DatabaseCorrupt, DatabaseForeign, DiskFailed, InvariantBroken
+from drystone.errors import DatabaseCorrupt, DatabaseForeign, DiskFailed
 from drystone.proof.block import BlockEntry, encode_block
 from drystone.storage.fsck.mirror import check_mirror
 from drystone.storage.mirror import Last, MirrorDB, OrderedHere, SeenBlock
@@ -54,10 +54,11 @@ def test_blocks_outcomes_and_checkpoint_come_together_and_stay(
     mirror: MirrorDB, path: Path
 ) -> None:
     ordered = [OrderedHere(vertex(1), 1, 0, {}), OrderedHere(vertex(2), 2, 0, {3: "stream-gaps"})]
-    mirror.follow([block(1), block(2)], ordered=ordered, checkpoint=b"note")
+    mirror.follow([block(1), block(2)], ordered=ordered, checkpoint=b"note", place=(0, 2))
     mirror.close()
     again = MirrorDB.open(path, LEDGER)
     assert again.last == Last(2, 5, b"note")
+    assert again.place == (0, 2)
     assert again.order_of(vertex(2)) == ordered[1]
     assert again.order_of(vertex(3)) is None
     assert again.ordered_among([vertex(1), vertex(3)]) == {vertex(1)}
@@ -66,16 +67,24 @@ def test_blocks_outcomes_and_checkpoint_come_together_and_stay(
     assert check_mirror(path, ledger=LEDGER) == []
 
 
-def test_a_block_that_leaves_one_out_is_refused_and_nothing_changes(mirror: MirrorDB) -> None:
-    with pytest.raises(InvariantBroken):
-        mirror.follow([block(1), block(3)], ordered=[], checkpoint=b"")
-    assert mirror.last.height == 0
-    assert mirror.block(1) is None
+def test_blocks_between_which_others_lie_may_come_again_and_in_any_order(
+    mirror: MirrorDB, path: Path
+) -> None:
+    mirror.follow([block(5)], ordered=[], checkpoint=b"five", place=(0, 1))
+    mirror.follow([block(3), block(5)], ordered=[], checkpoint=b"six", place=None)
+    assert mirror.last == Last(5, 11, b"six")
+    assert mirror.place == (0, 1)
+    mirror.close()
+    assert check_mirror(path, ledger=LEDGER) == []
 
 
 def test_a_vertex_ordered_twice_stays_where_it_was_first(mirror: MirrorDB) -> None:
-    mirror.follow([block(1)], ordered=[OrderedHere(vertex(1), 1, 0, {})], checkpoint=b"")
-    mirror.follow([block(2)], ordered=[OrderedHere(vertex(1), 2, 5, {0: "x"})], checkpoint=b"")
+    mirror.follow(
+        [block(1)], ordered=[OrderedHere(vertex(1), 1, 0, {})], checkpoint=b"", place=None
+    )
+    mirror.follow(
+        [block(2)], ordered=[OrderedHere(vertex(1), 2, 5, {0: "x"})], checkpoint=b"", place=None
+    )
     found = mirror.order_of(vertex(1))
     assert found is not None
     assert found.height == 1
@@ -87,7 +96,7 @@ def test_old_blocks_are_forgotten_and_what_they_ordered_is_not(
     monkeypatch.setattr(limits, "MIRROR_BLOCKS_MAX", 3)
     for height in range(1, 9):
         one = OrderedHere(vertex(height), height, 0, {})
-        mirror.follow([block(height)], ordered=[one], checkpoint=b"")
+        mirror.follow([block(height)], ordered=[one], checkpoint=b"", place=None)
     assert mirror.block(5) is None
     assert mirror.block(6) == block(6)
     assert mirror.order_of(vertex(1)) is not None
@@ -95,14 +104,20 @@ def test_old_blocks_are_forgotten_and_what_they_ordered_is_not(
     assert check_mirror(path, ledger=LEDGER) == []
 
 
-def test_rows_of_an_older_height_go_when_a_newer_copy_is_whole(mirror: MirrorDB) -> None:
-    mirror.put_rows([(b"\x01b", b"y"), (b"\x02c", b"z")], height=7)
-    assert mirror.get(b"\x01a") == b"x"
-    mirror.finish_rows(height=7)
-    assert mirror.get(b"\x01a") is None
-    assert mirror.rows_height == 7
-    assert mirror.scan(b"\x01") == [(b"\x01b", b"y")]
-    assert mirror.scan(b"", after=b"\x01b") == [(b"\x02c", b"z")]
+def test_a_page_of_rows_replaces_what_lay_between_its_ends_and_tells_what_changed(
+    mirror: MirrorDB,
+) -> None:
+    first = [(b"\x01b", b"y"), (b"\x02c", b"z")]
+    assert mirror.put_rows(first, after=b"\x01a", last=b"\x02c", height=7) == dict(first)
+    assert mirror.rows_height == 0
+    assert mirror.scan(b"\x01") == [(b"\x01a", b"x"), (b"\x01b", b"y")]
+    page = [(b"\x01a", b"x"), (b"\x02c", b"new")]
+    changed = mirror.put_rows(page, after=b"", last=b"", height=8)
+    assert changed == {b"\x01b": None, b"\x02c": b"new"}
+    assert mirror.rows_height == 8
+    assert mirror.scan(b"", after=b"\x01a") == [(b"\x02c", b"new")]
+    mirror.rows_whole(height=9)
+    assert mirror.rows_height == 9
 
 
 def test_streams_are_kept_with_the_vertex_they_are_as_of(mirror: MirrorDB) -> None:
@@ -129,7 +144,7 @@ def test_a_missing_or_foreign_mirror_is_refused(path: Path, mirror: MirrorDB) ->
         ("UPDATE ordered SET position = 7", "ordered"),
         ("UPDATE ordered SET height = 'one'", "ordered"),
         ("UPDATE blocks SET entry = x'00' WHERE height = 1", "blocks"),
-        ("DELETE FROM blocks WHERE height = 2", "blocks"),
+        ("UPDATE blocks SET size = 1 WHERE height = 2", "blocks"),
         ("DELETE FROM blocks WHERE height = 3", "meta"),
         ("UPDATE meta SET value = x'83050500' WHERE name = 'last'", "meta"),
     ],
@@ -138,7 +153,7 @@ def test_fsck_names_what_is_damaged(
     mirror: MirrorDB, path: Path, statement: str, table: str
 ) -> None:
     ordered = [OrderedHere(vertex(n), n, 0, {}) for n in (1, 2, 3)]
-    mirror.follow([block(1), block(2), block(3)], ordered=ordered, checkpoint=b"")
+    mirror.follow([block(1), block(2), block(3)], ordered=ordered, checkpoint=b"", place=None)
     mirror.put_streams({b"s": b"1"}, through=1)
     mirror.close()
     spoil(path, statement)
@@ -159,7 +174,9 @@ def test_fsck_names_what_is_damaged(
 def test_a_damaged_row_is_never_believed(
     mirror: MirrorDB, path: Path, statement: str, look: object
 ) -> None:
-    mirror.follow([block(1)], ordered=[OrderedHere(vertex(1), 1, 0, {})], checkpoint=b"")
+    mirror.follow(
+        [block(1)], ordered=[OrderedHere(vertex(1), 1, 0, {})], checkpoint=b"", place=None
+    )
     mirror.put_streams({b"s": b"1"}, through=1)
     mirror.close()
     spoil(path, statement)
