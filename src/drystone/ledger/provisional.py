@@ -16,7 +16,7 @@ Pure: no clock, no disk. Source: design section 3.6, requirement "beyond" 6.
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Final, NamedTuple
 
 from drystone import limits
@@ -185,8 +185,12 @@ class Provisional:
         layer = self._top.get(key)
         return self.view.get(key) if layer is None else layer.writes[key]
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the pairs whose key starts with `prefix`, sorted by key."""
+    def scan(self, prefix: bytes, *, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the pairs whose key starts with `prefix`, sorted by key, behind the key `after`."""
+        pairs = self._merged(prefix)
+        return pairs if after is None else dropwhile(lambda pair: pair[0] <= after, pairs)
+
+    def _merged(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         own = iter(self._own_keys(prefix))
         next_own = next(own, None)
         for key, value in self.view.scan(prefix):

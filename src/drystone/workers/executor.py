@@ -2,7 +2,8 @@
 
 `Executor` is that place as an object, for tests and for a node in one process. `main` is the same
 as a process of its own: no sockets but its channel to the front, no keys, a limit on its memory.
-It takes whole blocks and answers whole blocks, in order. A failure is not survived: it says what
+It takes whole blocks and answers whole blocks, in order. It also holds the provisional view, where there is one: in
+memory, over the same state, never written. A failure is not survived: it says what
 broke and stops, and the node starts again from what was committed; a full disk is waited out.
 
 Place in a record's life: where it becomes fact. Source: design.md sections 3.6, 3.7 and 7.
@@ -14,15 +15,18 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from drystone import limits
-from drystone.errors import Broken, DiskFull, GenesisInvalid, HomeInvalid, InvariantBroken
+from drystone.errors import Broken, DiskFull, Diverged, GenesisInvalid, HomeInvalid, InvariantBroken
 from drystone.ledger.apply import Memory, apply
 from drystone.ledger.change import Block
+from drystone.ledger.differences import Difference, Told
+from drystone.ledger.provisional import Provisional
 from drystone.storage.files import LEDGER_FILE, ledger_id
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.view import LedgerView
@@ -33,13 +37,21 @@ from drystone.workers.messages import (
     DONE,
     EXECUTE,
     GET,
+    PEEK,
+    PEEK_SCAN,
+    PEND,
     PROVE,
     SCAN,
+    TOLD,
     Executed,
+    Pended,
+    Pending,
     Plain,
     ProvedState,
     block_from_plain,
     executed_to_plain,
+    pended_to_plain,
+    pending_from_plain,
 )
 
 EXIT_BROKEN: Final = 4
@@ -66,6 +78,8 @@ class Executor:
         self._ledger = ledger
         self._view = LedgerView(ledger)
         self._memory = Memory()
+        self._provisional: Provisional | None = None
+        """Made for the first vertex that is pending here: most nodes never have one."""
 
     @classmethod
     def open(cls, home: Path) -> "Executor":
@@ -89,20 +103,37 @@ class Executor:
         """The state after the last block."""
         return self._view
 
-    def execute(self, block: Block) -> Executed:
+    def execute(self, block: Block, *, expected: bytes | None = None) -> Executed:
         """Apply a block and commit it; on return it survives power loss.
+
+        `expected` is the block entry that others signed for this height: any other one is not committed.
 
         Raises:
             DiskFull: nothing was changed; the same block may come again.
+            Diverged: the block comes to another entry than expected; nothing was committed.
             Broken: the block does not follow, or the disk failed: use this object no more.
         """
         change = apply(self._view, block, self._memory)
+        if expected is not None and change.block_entry != expected:
+            raise Diverged(
+                f"block {block.height} comes to {change.block_entry.hex()}, signed is {expected.hex()}"
+            )
         try:
             stored = self._ledger.commit(change, block)
         except DiskFull:
             self._memory = Memory()  # It may know rights that this block would have given.
             raise
         self._view.install(change)
+        differences: tuple[Difference, ...] = ()
+        provisional = self._provisional
+        if provisional is not None:
+            differences = provisional.settle(
+                stored.vertices,
+                counts=stored.outcomes.counts,
+                exceptions=stored.outcomes.exceptions,
+                writes=change.writes,
+                time_ms=block.time_ms,
+            )
         return Executed(
             height=stored.height,
             time_ms=block.time_ms,
@@ -115,16 +146,59 @@ class Executor:
             counts=stored.outcomes.counts,
             outcomes=stored.outcomes.exceptions,
             writes=change.writes,
+            differences=differences,
+            again=provisional is not None and bool(provisional.again),
         )
 
-    def execute_patiently(self, block: Block, wait: Callable[[], None]) -> Executed:
+    def pend(self, vertices: Sequence[Pending]) -> Pended:
+        """Give vertices that nobody has ordered yet to the provisional view, in order; nothing is stored.
+
+        Raises:
+            InvariantBroken: a value of the state is none; use this object no more.
+        """
+        if self._provisional is None:
+            self._provisional = Provisional(self._view)
+        view, taken = self._provisional, 0
+        told: list[tuple[bytes, Told]] = []
+        found: list[Difference] = []
+        for own_id, vertex, time_ms in vertices:
+            given = view.give(vertex, vertex_id=own_id, time_ms=time_ms)
+            if not given.taken:
+                break
+            taken += 1
+            if given.told is not None:
+                told.append((own_id, given.told))
+            found += given.differences
+        return Pended(
+            taken, tuple(told), tuple(found), view.again, view.vertices, view.size, view.full
+        )
+
+    def peek(self, key: bytes) -> bytes | None:
+        """Return the value under a state key, as it would be if what is pending became final as guessed."""
+        return (self._view if self._provisional is None else self._provisional).get(key)
+
+    def peek_scan(
+        self, prefix: bytes, *, after: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Return such pairs whose key starts with `prefix`, by key, behind the key `after`."""
+        if self._provisional is None:
+            return self._ledger.scan(prefix, after=after, limit=limit)
+        return list(islice(self._provisional.scan(prefix, after=after), limit))
+
+    def told(self, vertex_id: bytes) -> Told | None:
+        """What was told of a pending vertex."""
+        return None if self._provisional is None else self._provisional.told(vertex_id)
+
+    def execute_patiently(
+        self, block: Block, wait: Callable[[], None], *, expected: bytes | None = None
+    ) -> Executed:
         """Do as `execute`, but while the disk is full call `wait` and try again.
 
         Nothing was changed meanwhile, and the front refuses new records. Raises: Broken.
         """
         while True:
             try:
-                return self.execute(block)
+                return self.execute(block, expected=expected)
             except DiskFull as error:
                 log.warning("block %d waits for room on the disk: %s", block.height, error)
                 wait()
@@ -164,6 +238,8 @@ class Executor:
         """Empty every cache; no later result may be another one for it (tested)."""
         self._memory = Memory()
         self._view.forget()
+        if self._provisional is not None:
+            self._provisional.forget()
 
     def close(self) -> None:
         """Close the ledger."""
@@ -185,8 +261,9 @@ def answer(executor: Executor, message: Plain, wait: Callable[[], None]) -> Plai
     """Do what one message asks and return the plain answer. Raises: Broken."""
     kind, *arguments = message
     if kind == EXECUTE:
-        block = block_from_plain(*arguments)
-        return executed_to_plain(executor.execute_patiently(block, wait))
+        plain, expected = arguments
+        block = block_from_plain(plain)
+        return executed_to_plain(executor.execute_patiently(block, wait, expected=expected))
     if kind == PROVE:
         return tuple(executor.prove_state(*arguments))
     if kind == GET:
@@ -194,6 +271,17 @@ def answer(executor: Executor, message: Plain, wait: Callable[[], None]) -> Plai
     if kind == SCAN:
         prefix, after, limit = arguments
         return executor.ledger.scan(prefix, after=after, limit=limit)
+    if kind == PEND:
+        (plain,) = arguments
+        return pended_to_plain(executor.pend([pending_from_plain(one) for one in plain]))
+    if kind == TOLD:
+        told = executor.told(*arguments)
+        return None if told is None else tuple(told)
+    if kind == PEEK:
+        return executor.peek(*arguments)
+    if kind == PEEK_SCAN:
+        prefix, after, limit = arguments
+        return executor.peek_scan(prefix, after=after, limit=limit)
     raise InvariantBroken(f"the executor knows no message of kind {kind}")
 
 

@@ -7,13 +7,16 @@ Place in a record's life: around apply and commit. Source: design.md section 7.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from drystone import errors
 from drystone.errors import ChannelClosed, DrystoneError, InvariantBroken
 from drystone.ledger import keyspace
 from drystone.ledger.change import Block
+from drystone.ledger.differences import Told
 from drystone.workers.channel import AsyncChannel
 from drystone.workers.executor import Executor, wait_for_room
 from drystone.workers.messages import (
@@ -21,12 +24,22 @@ from drystone.workers.messages import (
     DONE,
     EXECUTE,
     GET,
+    PEEK,
+    PEEK_SCAN,
+    PEND,
     PROVE,
+    TOLD,
     Executed,
+    Pended,
+    Pending,
     ProvedState,
     block_to_plain,
     executed_from_plain,
+    pended_from_plain,
+    pending_to_plain,
 )
+
+Result = TypeVar("Result")
 
 
 class BlockExecutor(Protocol):
@@ -36,8 +49,8 @@ class BlockExecutor(Protocol):
         """Wait until the ledger is open and the state tree is made. Raises: Broken."""
         ...
 
-    async def execute(self, block: Block) -> Executed:
-        """Apply and commit one block; asked for in order of height."""
+    async def execute(self, block: Block, *, expected: bytes | None = None) -> Executed:
+        """Apply and commit one block; asked for in order of height; `expected` as in `Executor.execute`."""
         ...
 
     async def prove(self, key: bytes) -> ProvedState:
@@ -46,6 +59,28 @@ class BlockExecutor(Protocol):
 
     async def close(self) -> None:
         """Finish what was asked and end."""
+        ...
+
+
+class ProvisionalExecutor(Protocol):
+    """Who holds the provisional view."""
+
+    async def pend(self, vertices: Sequence[Pending]) -> Pended:
+        """Give pending vertices, in order."""
+        ...
+
+    async def told(self, vertex_id: bytes) -> Told | None:
+        """Give what was told of a pending vertex."""
+        ...
+
+    async def peek(self, key: bytes) -> bytes | None:
+        """Give a provisional value."""
+        ...
+
+    async def peek_scan(
+        self, prefix: bytes, *, after: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Give provisional pairs by key."""
         ...
 
 
@@ -61,17 +96,37 @@ class ExecutorClient:
         """Wait until the executor answers. Raises: Broken."""
         await self._ask((GET, keyspace.meta("protocol")))
 
-    async def execute(self, block: Block) -> Executed:
-        """Apply and commit one block; asked for in order of height.
+    async def execute(self, block: Block, *, expected: bytes | None = None) -> Executed:
+        """Apply and commit one block; asked for in order of height; `expected` as in `Executor.execute`.
 
         Raises:
             Broken: the executor could not, and has stopped.
         """
-        return executed_from_plain(await self._ask((EXECUTE, block_to_plain(block))))
+        return executed_from_plain(await self._ask((EXECUTE, block_to_plain(block), expected)))
 
     async def prove(self, key: bytes) -> ProvedState:
         """Give a state value or its absence, proved, at the last committed height."""
         return ProvedState._make(await self._ask((PROVE, key)))
+
+    async def pend(self, vertices: Sequence[Pending]) -> Pended:
+        """Give pending vertices to the provisional view, in order."""
+        plain = [pending_to_plain(one) for one in vertices]
+        return pended_from_plain(await self._ask((PEND, plain)))
+
+    async def told(self, vertex_id: bytes) -> Told | None:
+        """Give what was told of a pending vertex."""
+        plain = await self._ask((TOLD, vertex_id))
+        return None if plain is None else Told._make(plain)
+
+    async def peek(self, key: bytes) -> bytes | None:
+        """Give the value under a key in the provisional view."""
+        return await self._ask((PEEK, key))
+
+    async def peek_scan(
+        self, prefix: bytes, *, after: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Give pairs by key, behind `after`, in the provisional view."""
+        return await self._ask((PEEK_SCAN, prefix, after, limit))
 
     async def run(self) -> None:
         """Read the executor's answers until it is gone.
@@ -122,16 +177,37 @@ class InProcessExecutor:
     async def ready(self) -> None:
         """Nothing to wait for: the executor was opened before."""
 
-    async def execute(self, block: Block) -> Executed:
-        """Apply and commit one block; asked for in order of height."""
-        loop = asyncio.get_running_loop()
-        execute = self._executor.execute_patiently
-        return await loop.run_in_executor(self._thread, execute, block, wait_for_room)
+    async def execute(self, block: Block, *, expected: bytes | None = None) -> Executed:
+        """Apply and commit one block; asked for in order of height; `expected` as in `Executor.execute`."""
+        execute = partial(self._executor.execute_patiently, expected=expected)
+        return await self._run(execute, block, wait_for_room)
 
     async def prove(self, key: bytes) -> ProvedState:
         """Give a state value or its absence, proved, at the last committed height."""
+        return await self._run(self._executor.prove_state, key)
+
+    async def pend(self, vertices: Sequence[Pending]) -> Pended:
+        """Give pending vertices to the provisional view, in order."""
+        return await self._run(self._executor.pend, vertices)
+
+    async def told(self, vertex_id: bytes) -> Told | None:
+        """Give what was told of a pending vertex."""
+        return await self._run(self._executor.told, vertex_id)
+
+    async def peek(self, key: bytes) -> bytes | None:
+        """Give the value under a key in the provisional view."""
+        return await self._run(self._executor.peek, key)
+
+    async def peek_scan(
+        self, prefix: bytes, *, after: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Give pairs by key, behind `after`, in the provisional view."""
+        scan = partial(self._executor.peek_scan, after=after, limit=limit)
+        return await self._run(scan, prefix)
+
+    async def _run(self, function: Callable[..., Result], *arguments: object) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._executor.prove_state, key)
+        return await loop.run_in_executor(self._thread, function, *arguments)
 
     async def close(self) -> None:
         """Finish what was asked and end the thread."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from drystone.contracts.rules import Event
 from drystone.ledger.change import Block, OrderedVertex, Outcome, Unreadable
+from drystone.ledger.differences import Difference, Told
 from drystone.records.record import Record, Verified, travelling
 from drystone.records.vertex import decode_header
 from drystone.workers.checked import Packed, unpack
@@ -22,7 +23,8 @@ Plain: TypeAlias = Any
 """Tuples, bytes, text, integers, None."""
 
 EXECUTE: Final = 0
-"""`(EXECUTE, block)`: apply and commit; answered with an `Executed`."""
+"""`(EXECUTE, block, expected)`: apply and commit; answered with an `Executed`. `expected` is the block entry that must
+come out, or None."""
 
 PROVE: Final = 1
 """`(PROVE, key)`: answered with a `ProvedState`."""
@@ -32,6 +34,18 @@ GET: Final = 2
 
 SCAN: Final = 3
 """`(SCAN, prefix, after, limit)`: answered with a list of (key, value)."""
+
+PEND: Final = 4
+"""`(PEND, vertices)`: give pending vertices to the provisional view; answered with a `Pended`."""
+
+TOLD: Final = 5
+"""`(TOLD, vertex id)`: answered with what was told of a pending vertex, or None."""
+
+PEEK: Final = 6
+"""`(PEEK, key)`: as `GET`, in the provisional view."""
+
+PEEK_SCAN: Final = 7
+"""`(PEEK_SCAN, prefix, after, limit)`: as `SCAN`, in the provisional view."""
 
 DONE: Final = 0
 """`(DONE, answer)`."""
@@ -60,6 +74,37 @@ class Executed(NamedTuple):
     """Those other than `accepted` without steps and events, in order."""
     writes: dict[bytes, bytes | None]
     """New state values by key, None where a key went."""
+    differences: tuple[Difference, ...] = ()
+    """Records of which the provisional view had told other things."""
+    again: bool = False
+    """Whether the provisional view asks for vertices again."""
+
+
+class Pending(NamedTuple):
+    """A vertex that nobody has ordered yet, on its way to the provisional view."""
+
+    id: bytes
+    vertex: OrderedVertex
+    time_ms: int
+    """When it came, by the front's clock: its provisional block's time."""
+
+
+class Pended(NamedTuple):
+    """What the provisional view says to vertices that were given to it."""
+
+    taken: int
+    """How many of them were taken, from the first on; the others are to be given again."""
+    told: tuple[tuple[bytes, Told], ...]
+    """What is told of each vertex that was applied."""
+    differences: tuple[Difference, ...]
+    again: tuple[bytes, ...]
+    """Vertices to be given before any other, the first of them, in order."""
+    vertices: int
+    """Vertices in the view."""
+    size: int
+    """Bytes that it holds."""
+    full: bool
+    """Whether it takes no more until some are final."""
 
 
 class ProvedState(NamedTuple):
@@ -94,6 +139,25 @@ def block_to_plain(block: Block) -> Plain:
         block.validators,
         block.protocol,
     )
+
+
+def pending_to_plain(pending: Pending) -> Plain:
+    """Make a pending vertex plain."""
+    own_id, vertex, time_ms = pending
+    return (
+        own_id,
+        vertex.header.raw,
+        vertex.author_key,
+        _records_to_plain(vertex.records),
+        time_ms,
+    )
+
+
+def pending_from_plain(plain: Plain) -> Pending:
+    """Give the pending vertex that was made plain."""
+    own_id, raw, key, records, time_ms = plain
+    vertex = OrderedVertex(decode_header(raw), key, _records_from_plain(records))
+    return Pending(own_id, vertex, time_ms)
 
 
 def _records_to_plain(records: Sequence[Verified | Record | Unreadable]) -> Plain:
@@ -141,17 +205,56 @@ def _item_from_plain(plain: Plain) -> Verified | Record | Unreadable:
 
 def executed_to_plain(executed: Executed) -> Plain:
     """Make a summary plain."""
-    outcomes = [
-        (*outcome[:4], [tuple(event) for event in outcome.events]) for outcome in executed.outcomes
-    ]
-    return tuple(executed._replace(outcomes=outcomes))  # pyright: ignore[reportArgumentType] - made plain
+    plain = executed._replace(
+        outcomes=[_outcome_to_plain(one) for one in executed.outcomes],  # pyright: ignore[reportArgumentType] - made plain
+        differences=[_difference_to_plain(one) for one in executed.differences],  # pyright: ignore[reportArgumentType]
+    )
+    return tuple(plain)
 
 
 def executed_from_plain(plain: Plain) -> Executed:
     """Give the summary that was made plain."""
     executed = Executed._make(plain)
-    outcomes = tuple(
-        Outcome(vertex, record, code, steps, tuple(Event._make(event) for event in events))
-        for vertex, record, code, steps, events in executed.outcomes
+    return executed._replace(
+        outcomes=tuple([_outcome_from_plain(one) for one in executed.outcomes]),
+        differences=tuple([_difference_from_plain(one) for one in executed.differences]),
     )
-    return executed._replace(outcomes=outcomes)
+
+
+def pended_to_plain(pended: Pended) -> Plain:
+    """Make the provisional view's answer plain."""
+    plain = pended._replace(
+        told=[(own_id, tuple(told)) for own_id, told in pended.told],  # pyright: ignore[reportArgumentType] - made plain
+        differences=[_difference_to_plain(one) for one in pended.differences],  # pyright: ignore[reportArgumentType]
+    )
+    return tuple(plain)
+
+
+def pended_from_plain(plain: Plain) -> Pended:
+    """Give the answer that was made plain."""
+    pended = Pended._make(plain)
+    return pended._replace(
+        told=tuple([(own_id, Told._make(told)) for own_id, told in pended.told]),
+        differences=tuple([_difference_from_plain(one) for one in pended.differences]),
+    )
+
+
+def _outcome_to_plain(outcome: Outcome) -> Plain:
+    return (*outcome[:4], [tuple(event) for event in outcome.events])
+
+
+def _outcome_from_plain(plain: Plain) -> Outcome:
+    vertex, record, code, steps, events = plain
+    return Outcome(vertex, record, code, steps, tuple([Event._make(event) for event in events]))
+
+
+def _difference_to_plain(difference: Difference) -> Plain:
+    vertex, record, before, after, final = difference
+    return (vertex, record, _outcome_to_plain(before), _outcome_to_plain(after), final)
+
+
+def _difference_from_plain(plain: Plain) -> Difference:
+    vertex, record, before, after, final = plain
+    return Difference(
+        vertex, record, _outcome_from_plain(before), _outcome_from_plain(after), final
+    )

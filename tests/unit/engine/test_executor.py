@@ -266,7 +266,7 @@ def test_unreadable_items_travel_too(chain: Chain) -> None:
 
 
 def test_each_question_has_its_answer(executor: Executor, chain: Chain) -> None:
-    plain = answer(executor, (EXECUTE, messages.block_to_plain(chain.blocks[0])), never)
+    plain = answer(executor, (EXECUTE, messages.block_to_plain(chain.blocks[0]), None), never)
     assert messages.executed_from_plain(plain).height == 1
     key = keyspace.meta("origin")
     value = answer(executor, (GET, key), never)
