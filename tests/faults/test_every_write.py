@@ -43,6 +43,18 @@ def seal(disk: Disk, chain: Chain) -> None:
             store.seal(header=vertex.header, body=vertex.body, intake=rows)
 
 
+def arrive(disk: Disk, chain: Chain) -> None:
+    """Keep every vertex as other gateways' come: all headers first, then the bodies, two at a time."""
+    store = VertexDB.open(VERTICES, chain.ledger, vfs=disk.mount())
+    with contextlib.closing(store):
+        for one, two in zip(chain.vertices[::2], chain.vertices[1::2], strict=False):
+            store.keep([(one.header, None), (two.header, None)])
+        for vertex in chain.vertices:
+            store.keep([(vertex.header, vertex.body)])
+        for vertex, kept in zip(chain.vertices, store.keep(chain.vertices), strict=True):
+            assert store.body(kept.number) == vertex.body
+
+
 def commit(disk: Disk, chain: Chain) -> None:
     """Execute every block, with a flush in the middle and one at the end."""
     ledger = LedgerDB.open(LEDGER, ledger=chain.ledger, vfs=disk.mount())
@@ -70,7 +82,7 @@ def operations_of(live: Live, chain: Chain) -> int:
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("live", [seal, commit])
+@pytest.mark.parametrize("live", [seal, arrive, commit])
 def test_no_failing_operation_loses_anything(chain: Chain, live: Live, fault: Fault) -> None:
     operations = operations_of(live, chain)
     assert operations > 40

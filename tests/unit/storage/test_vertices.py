@@ -18,6 +18,7 @@ from drystone.formats import cose
 from drystone.records.key import SecretKey
 from drystone.records.vertex import decode_header, seal_vertex, vertex_id
 from drystone.storage import connection, database
+from drystone.storage.packing import unpacked
 from drystone.storage.vertices import SCHEMA, StoredVertex, VertexDB
 
 LEDGER = bytes(range(32))
@@ -306,3 +307,45 @@ def test_a_snapshot_sees_one_state_and_may_be_nested(store: VertexDB) -> None:
         with reader.database.snapshot():
             assert reader.arrived() == []
     assert len(reader.arrived()) == 1
+
+
+def test_a_header_is_kept_before_its_body_and_the_body_joins_it(store: VertexDB) -> None:
+    (first,) = store.keep([(header_of(0), None)])
+    assert store.body(first.number) is None
+    assert store.packed(first.id) is None
+    assert store.incomplete() == [first]
+
+    assert store.keep([(header_of(0), b"\x01\x02")]) == [first]
+
+    store = reopened(store)
+    assert store.body(first.number) == b"\x01\x02"
+    assert store.incomplete() == []
+    assert len(store.arrived()) == 1
+
+
+def test_a_header_without_its_body_is_kept_once(store: VertexDB) -> None:
+    first, again = store.keep([(header_of(0), None), (header_of(0), None)])
+    assert first == again
+    assert store.incomplete() == [first]
+
+
+def test_a_pruned_body_does_not_come_back(store: VertexDB) -> None:
+    (kept,) = store.keep([(header_of(0), b"\x01\x02")])
+    store.prune([kept.number])
+    store.keep([(header_of(0), b"\x01\x02")])
+    assert store.body(kept.number) is None
+    assert store.incomplete() == []
+
+
+def test_a_body_that_is_here_is_never_replaced(store: VertexDB) -> None:
+    (kept,) = store.keep([(header_of(0), b"\x01\x02")])
+    store.keep([(header_of(0), b"\x03")])
+    assert store.body(kept.number) == b"\x01\x02"
+
+
+def test_a_stored_body_is_passed_on_as_it_lies_there(store: VertexDB) -> None:
+    (kept,) = store.keep([(header_of(0), b"\x01\x02")])
+    data = store.packed(kept.id)
+    assert data is not None
+    assert unpacked(data) == b"\x01\x02"
+    assert store.packed(bytes(32)) is None

@@ -19,7 +19,8 @@ from drystone.records.vertex import VertexHeader, check_body, decode_header, ver
 from drystone.storage.database import Database, row_check
 from drystone.storage.fsck.files import check_meta
 from drystone.storage.fsck.report import Report
-from drystone.storage.vertices import ORDERED_THROUGH, SCHEMA, unpacked
+from drystone.storage.packing import unpacked
+from drystone.storage.vertices import NOT_HERE, ORDERED_THROUGH, SCHEMA
 from drystone.trees.log import leaf_hash
 
 FILE: Final = "vertices.db"
@@ -168,11 +169,11 @@ class VertexSource:
             leaves: by record the leaf hash that the log holds for it, None where it holds none.
 
         Returns:
-            False if the body is not there at all: pruned.
+            False if the body is not there at all: pruned, or of another author and still to come.
         """
         number = self.known[own_id].number
         stored = self._stored(number)
-        if stored is None:
+        if stored is None or (stored == NOT_HERE and not leaves):
             return False
         whole = _unpacked_so_far(stored)
         row = f"{number} (vertex {own_id.hex()})"
@@ -202,7 +203,7 @@ class VertexSource:
         found = self._database.row("SELECT body FROM bodies WHERE number = ?", (number,))
         if found is None:
             return None
-        return found[0] if isinstance(found[0], bytes) else b""
+        return found[0] if isinstance(found[0], bytes) else b"damaged"
 
     def _header(self, number: int) -> VertexHeader:
         found = self._database.row("SELECT header FROM vertices WHERE number = ?", (number,))
