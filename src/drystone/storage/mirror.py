@@ -14,7 +14,7 @@ Place in a record's life: beside its vertex, until the outcome is known. Source:
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from drystone import limits
 from drystone.errors import DatabaseCorrupt, DrystoneError, InvariantBroken
@@ -276,13 +276,15 @@ class MirrorDB:
         """
         new = dict(rows)
         bound, bindings = ("", (after,)) if not last else (" AND key <= ?", (after, last))
-        old = {
-            key: value
-            for key, value in self._database.rows(
-                f"SELECT key, value FROM rows WHERE key > ?{bound}",  # noqa: S608 - our own words
-                bindings,
+        old: dict[bytes, bytes] = dict(
+            cast(
+                "list[tuple[bytes, bytes]]",
+                self._database.rows(
+                    f"SELECT key, value FROM rows WHERE key > ?{bound}",  # noqa: S608 - our own words
+                    bindings,
+                ),
             )
-        }
+        )
         changes: dict[bytes, bytes | None] = {
             key: value for key, value in new.items() if old.get(key) != value
         }
