@@ -8,8 +8,11 @@
 | `keys/operator.key` | `init` | nobody here can enrol: another organisation's governor helps |
 | `keys/operator.token` | `init` | write access without a signature: make a new one |
 | `keys/tokens.json` | `token` | tokens given out: make new ones |
+| `ca/` | `ca` | the authority for links: make a new one, issue everybody's certificate anew |
+| `tls/` | `ca enrol` | links to other nodes: have the certificate issued again |
 | `audit.jsonl*` | the front | who was denied what |
 | `vertices.db` | the front | acknowledged records and all bodies |
+| `mirror.db` | a gateway's front | nothing: a gateway asks its uplink again |
 | `ledger.db` | the executor | order and state; `fsck --rebuild` or a backup brings them back |
 | `trust.json` | `init` | nothing: anyone's copy will do |
 | `run/` | the front | nothing: it is made again at each start |
@@ -100,6 +103,16 @@ class Home:
         return self.keys / "tokens.json"
 
     @property
+    def ca(self) -> Path:
+        """Folder of the certificate authority for links, where this home is one; 0700."""
+        return self.root / "ca"
+
+    @property
+    def tls(self) -> Path:
+        """Folder of the certificates that links need; written by `ca enrol`, or by hand."""
+        return self.root / "tls"
+
+    @property
     def audit(self) -> Path:
         """Denied requests; written by the front only."""
         return self.root / "audit.jsonl"
@@ -113,6 +126,11 @@ class Home:
     def ledger(self) -> Path:
         """Blocks, state, log; written by the executor only."""
         return self.root / "ledger.db"
+
+    @property
+    def mirror(self) -> Path:
+        """A gateway's copy of the registry and of what became of its vertices; written by the front only."""
+        return self.root / "mirror.db"
 
     @property
     def trust(self) -> Path:
@@ -219,7 +237,8 @@ def open_home(root: Path) -> Identity:
     genesis = decode_genesis(data)
     node = read_key_file(home.node_key)
     known = {(member.iss, member.sub): member.key for member in genesis.members}
-    if known.get((node.organisation, node.member)) != node.secret.public:
+    first = settings.node.role == "node"  # The others are enrolled later: their uplink knows them.
+    if first and known.get((node.organisation, node.member)) != node.secret.public:
         raise HomeInvalid("keys/node.key is not the key of a member in genesis.cbor")
     ledger = apply_genesis(genesis, MemoryView()).ledger
     return Identity(home, settings, genesis, data, ledger, node, token)

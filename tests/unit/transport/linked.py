@@ -1,0 +1,194 @@
+"""Two or more members with certificates, and links between them over loopback, for tests."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from drystone.errors import DrystoneError
+from drystone.formats.cose import ALG_EDDSA
+from drystone.home.authority import Authority, TlsFiles, install
+from drystone.home.config import PeerSettings, SyncSettings
+from drystone.records.dag import Author
+from drystone.records.key import PublicKey, SecretKey
+from drystone.transport.links import Hooks, Links, LinkSession
+
+NOW_S = 1_800_000_000
+"""What the tests' authorities take for now is the machine's own time: OpenSSL reads that clock."""
+
+
+class Said(NamedTuple):
+    """Effects of the sessions in these tests."""
+
+    send: Sequence[bytes] = ()
+    close: DrystoneError | None = None
+    wake_ms: int | None = None
+
+
+class Echo:
+    """A session that greets, keeps what it hears, and says what a test tells it to."""
+
+    def __init__(self, peer: Author, greeting: bytes) -> None:
+        self.peer = peer
+        self.greeting = greeting
+        self.heard: list[bytes] = []
+        self.ticks = 0
+        self.answer = Said()
+
+    def opened(self, now_ms: int) -> Said:
+        return Said(send=[self.greeting])
+
+    def received(self, message: bytes, now_ms: int) -> Said:
+        self.heard.append(message)
+        return self.answer
+
+    def tick(self, now_ms: int) -> Said:
+        self.ticks += 1
+        return Said()
+
+
+class Member:
+    """A member with a key, a certificate and links of its own."""
+
+    def __init__(self, town: "Town", sub: str, seed: int) -> None:
+        self.town = town
+        self.name = Author("ewz", sub)
+        self.secret = SecretKey.generate(ALG_EDDSA, bytes([seed]) * 32)
+        self.files = TlsFiles(town.root / sub)
+        self.sessions: list[Echo] = []
+        self.closed: list[DrystoneError | None] = []
+        self.handled: list[Said] = []
+        self.turned_away: set[Author] = set()
+        self.stop = asyncio.Event()
+        self.links: Links[Said]
+
+    def enrol(self, authority: Authority | None = None, *, key: PublicKey | None = None) -> str:
+        """Have a certificate issued and installed; give its serial number."""
+        by = authority or self.town.authority
+        issued, pem = by.enrol(
+            iss=self.name.iss,
+            sub=self.name.sub,
+            key=key or self.secret.public,
+            now_s=self.town.now_s,
+            entropy=self.town.entropy(16),
+        )
+        install(self.files, ca=by.pem, node=pem, crl=by.crl_pem)
+        return issued.serial
+
+    def on_session(self, peer: Author, dialled: bool) -> LinkSession[Said] | None:
+        if peer in self.turned_away:
+            return None
+        session = Echo(peer, b"I am " + self.name.sub.encode())
+        self.sessions.append(session)
+        return session
+
+    async def on_effects(self, peer: Author, effects: Said) -> None:
+        self.handled.append(effects)
+
+    def on_closed(self, peer: Author, fault: DrystoneError | None) -> None:
+        self.closed.append(fault)
+
+    def make_links(
+        self, *peers: "tuple[Member, str]", listen: bool = False, idle_s: int = 300, bytes_s: int = 0,
+        links_max: int = 128,
+    ) -> Links[Said]:  # fmt: skip
+        """Make the links; nothing is opened yet."""
+        settings = SyncSettings(
+            listen="127.0.0.1:0" if listen else "",
+            idle_s=idle_s,
+            bytes_s=bytes_s,
+            links_max=links_max,
+            peers=tuple(
+                PeerSettings(name=f"{peer.name.iss}/{peer.name.sub}", address=address)
+                for peer, address in peers
+            ),
+        )
+        self.links = Links(
+            own=self.name,
+            secret=self.secret,
+            files=self.files,
+            settings=settings,
+            hooks=Hooks(
+                on_session=self.on_session,
+                keys_of=self.town.keys_of,
+                on_effects=self.on_effects,
+                on_closed=self.on_closed,
+            ),
+            clock_ms=lambda: self.town.now_s * 1000,
+            random=Random(7),
+        )
+        return self.links
+
+    @contextlib.asynccontextmanager
+    async def up(self) -> AsyncGenerator[Links[Said]]:
+        """Run the links for as long as the block."""
+        running = asyncio.create_task(self.links.run(self.stop))
+        try:
+            if self.links._listener is not None:
+                await until(lambda: self.links.listening is not None or running.done())
+            yield self.links
+        finally:
+            self.stop.set()
+            await asyncio.wait_for(running, 20)
+
+    @property
+    def at(self) -> str:
+        """Where the member listens."""
+        assert self.links.listening is not None
+        return self.links.listening
+
+
+class Town:
+    """An authority, members, and a registry that knows their keys."""
+
+    def __init__(self, root: Path, now_s: int) -> None:
+        self.root = root
+        self.now_s = now_s
+        self.random = Random(5)
+        self.registry: dict[Author, tuple[PublicKey, ...]] = {}
+        self.authority = self.make_authority("ewz")
+
+    def entropy(self, size: int) -> bytes:
+        return self.random.randbytes(size)
+
+    def make_authority(self, organisation: str, folder: str = "ca") -> Authority:
+        authority = Authority(self.root / folder)
+        authority.create(organisation=organisation, now_s=self.now_s, entropy=self.entropy(48))
+        return authority
+
+    def member(self, sub: str, *, enrolled: bool = True) -> Member:
+        made = Member(self, sub, len(self.registry) + 1)
+        self.registry[made.name] = (made.secret.public,)
+        if enrolled:
+            made.enrol()
+        return made
+
+    def keys_of(self, name: Author) -> Collection[PublicKey]:
+        return self.registry.get(name, ())
+
+
+async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait until something holds; the loop turns meanwhile."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - what is waited for is not ours to signal
+            await asyncio.sleep(0.005)
+
+
+def plain_socket(at: str) -> socket.socket:
+    """Connect without TLS."""
+    host, _, port = at.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def client_context(member: Member | None, *, key_file: Path | None = None) -> ssl.SSLContext:
+    """A context of a program that is not ours."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if member is not None and key_file is not None:
+        context.load_cert_chain(str(member.files.node), str(key_file))
+    return context
