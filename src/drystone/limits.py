@@ -412,6 +412,9 @@ CERTIFICATE_DAYS_MAX: Final = 3_660
 CERTIFICATES_MAX: Final = 65_536
 """Certificates that an authority has issued."""
 
+FOLLOW_BLOCKS_MAX: Final = 256
+"""Blocks that a follower holds and has not executed yet."""
+
 PROVISIONAL_BYTES_MAX: Final = 50_331_648
 """Bytes of the values that a provisional view keeps over the final state; beyond it, vertices wait for their order."""
 

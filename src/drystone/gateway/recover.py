@@ -10,7 +10,6 @@ Place in a record's life: between any two of its stations. Source: design.md sec
 
 import logging
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 from drystone import limits
@@ -18,19 +17,18 @@ from drystone.errors import DatabaseCorrupt, Refused
 from drystone.formats import cbor
 from drystone.gateway.batch import Batch, Sealed
 from drystone.gateway.positions import Positions
+from drystone.gateway.reopen import Reopened, read_body
 from drystone.gateway.seal import Author, Engine, Sealer
 from drystone.gateway.verifiers import RecordChecker
 from drystone.ledger.change import OrderedVertex, Unreadable
 from drystone.records.key import SecretKey
-from drystone.records.record import Record, Verified, check_form
+from drystone.records.record import Record, Verified
 from drystone.records.vertex import (
     VertexHeader,
-    check_body,
     check_vertex_signature,
-    decode_header,
 )
 from drystone.storage.vertices import StoredVertex, VertexDB
-from drystone.workers.checked import Packed, unpack
+from drystone.workers.checked import Packed
 
 PAGE: Final = 256
 """Rows read at a time."""
@@ -70,8 +68,8 @@ class Recovery:
         ledger: bytes,
     ) -> None:
         self._store = store
+        self._reopened = Reopened(store=store, checker=checker)
         self._ordered = ordered
-        self._checker = checker
         self._positions = positions
         self._sealer = sealer
         self._engine = engine
@@ -128,7 +126,7 @@ class Recovery:
                 [batch.packet], count=batch.count
             )
         else:
-            items = await self._items(body)
+            items = await self._reopened.items(body)
         self._engine.submit(OrderedVertex(header, author_key, items), stored.id)
         return len(items)
 
@@ -136,17 +134,11 @@ class Recovery:
         sequence = self._store.body(stored.number)
         if sequence is None:
             raise DatabaseCorrupt(f"vertices.db: {where} has no body and was never ordered")
-        try:
-            header = decode_header(stored.header)
-            body = cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
-            check_body(header, body)
-        except Refused as error:
-            raise DatabaseCorrupt(f"vertices.db: {where}: {error}") from error
-        return header, body
+        return read_body(stored, sequence)
 
     async def _batch(self, sequence: bytes, *, where: str) -> Batch:
         """Check stored records again and make them a batch; every one of them was acknowledged."""
-        items = await self._items(
+        items = await self._reopened.items(
             cbor.split_sequence(sequence, items_max=limits.VERTEX_RECORDS_MAX)
         )
         records: list[Verified | Record] = []
@@ -155,22 +147,6 @@ class Recovery:
                 raise DatabaseCorrupt(f"vertices.db: {where} holds no record: {item.code}")
             records.append(item)
         return Batch.of_items(records)
-
-    async def _items(self, body: Sequence[bytes]) -> list[Verified | Record | Unreadable]:
-        """Make of stored records what the pipeline takes, whatever a verifier says of them now."""
-        checked = await self._checker.check(b"".join(body))
-        flawed = {flaw.item for flaw in checked.flaws}
-        good = iter(unpack(checked.packet))
-        return [
-            _unverified(raw) if number in flawed else next(good) for number, raw in enumerate(body)
-        ]
-
-
-def _unverified(raw: bytes) -> Record | Unreadable:
-    try:
-        return check_form(raw)
-    except Refused as error:
-        return Unreadable(error.code, sha256(raw).digest())
 
 
 def find_author(store: VertexDB, *, iss: str, sub: str, secret: SecretKey) -> Author:

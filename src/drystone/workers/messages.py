@@ -206,8 +206,8 @@ def _item_from_plain(plain: Plain) -> Verified | Record | Unreadable:
 def executed_to_plain(executed: Executed) -> Plain:
     """Make a summary plain."""
     plain = executed._replace(
-        outcomes=[_outcome_to_plain(one) for one in executed.outcomes],  # pyright: ignore[reportArgumentType] - made plain
-        differences=[_difference_to_plain(one) for one in executed.differences],  # pyright: ignore[reportArgumentType]
+        outcomes=cast("Any", [_outcome_to_plain(one) for one in executed.outcomes]),
+        differences=cast("Any", [_difference_to_plain(one) for one in executed.differences]),
     )
     return tuple(plain)
 
@@ -224,8 +224,8 @@ def executed_from_plain(plain: Plain) -> Executed:
 def pended_to_plain(pended: Pended) -> Plain:
     """Make the provisional view's answer plain."""
     plain = pended._replace(
-        told=[(own_id, tuple(told)) for own_id, told in pended.told],  # pyright: ignore[reportArgumentType] - made plain
-        differences=[_difference_to_plain(one) for one in pended.differences],  # pyright: ignore[reportArgumentType]
+        told=cast("Any", [(own_id, tuple(told)) for own_id, told in pended.told]),
+        differences=cast("Any", [_difference_to_plain(one) for one in pended.differences]),
     )
     return tuple(plain)
 
