@@ -1,15 +1,16 @@
 """After a start: what was acknowledged and never ordered goes on from where it was, once.
 
-Two kinds of leftovers lie in vertices.db. A vertex that ledger.db does not know is checked again, body and signatures,
-and handed to the engine. An intake row is checked again and sealed. Both hold their records' stream positions, as
-before the process died, before the node takes anything new. A record whose key has gone in the meantime is still
+Two kinds of leftovers lie in vertices.db. An own vertex that ledger.db does not know is checked again, body and
+signatures, and handed to the engine; another author's goes the way of those that come (`feeder.py`). An intake row is
+checked again and sealed. Both hold their records' stream positions, as before the process died, before the node takes
+anything new. A record whose key has gone in the meantime is still
 sealed: what was acknowledged gets its outcome from `apply`, not from here.
 
 Place in a record's life: between any two of its stations. Source: design.md section 8.2.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from drystone import limits
@@ -66,7 +67,9 @@ class Recovery:
         engine: Engine,
         author: Author,
         ledger: bytes,
+        foreign: Callable[[StoredVertex], None] | None = None,
     ) -> None:
+        """Begin with nothing adopted; `foreign` takes over other authors' vertices, in the order of arrival."""
         self._store = store
         self._reopened = Reopened(store=store, checker=checker)
         self._ordered = ordered
@@ -75,6 +78,7 @@ class Recovery:
         self._engine = engine
         self._author = author
         self._ledger = ledger
+        self._foreign = foreign
 
     async def run(self) -> Recovered:
         """Adopt every leftover.
@@ -107,26 +111,23 @@ class Recovery:
             after = rows[-1].number
 
     async def _adopt_vertex(self, stored: StoredVertex) -> int:
+        if (stored.iss, stored.sub) != (self._author.iss, self._author.sub):
+            if self._foreign is not None:
+                self._foreign(stored)
+            return 0
         where = f"vertices row {stored.number}"
         header, body = self._read(stored, where)
-        own = (stored.iss, stored.sub) == (self._author.iss, self._author.sub)
-        author_key = None
-        if own:
-            author_key = self._author.secret.public.cose_key()
-            try:
-                check_vertex_signature(header, self._author.secret.public, self._ledger)
-            except Refused as error:
-                raise DatabaseCorrupt(f"vertices.db: {where}: {error}") from error
-            batch = await self._batch(b"".join(body), where=where)
-            batch.where = Sealed(stored.id, stored.iss, stored.sub, stored.epoch, stored.seq, 0)
-            batch.sealed.set_result(batch.where)
-            self._positions.adopt(batch)
-            self._sealer.adopt_sealed(stored, batch)
-            items: Sequence[Verified | Record | Unreadable] = Packed(
-                [batch.packet], count=batch.count
-            )
-        else:
-            items = await self._reopened.items(body)
+        try:
+            check_vertex_signature(header, self._author.secret.public, self._ledger)
+        except Refused as error:
+            raise DatabaseCorrupt(f"vertices.db: {where}: {error}") from error
+        batch = await self._batch(b"".join(body), where=where)
+        batch.where = Sealed(stored.id, stored.iss, stored.sub, stored.epoch, stored.seq, 0)
+        batch.sealed.set_result(batch.where)
+        self._positions.adopt(batch)
+        self._sealer.adopt_sealed(stored, batch)
+        items = Packed([batch.packet], count=batch.count)
+        author_key = self._author.secret.public.cose_key()
         self._engine.submit(OrderedVertex(header, author_key, items), stored.id)
         return len(items)
 

@@ -183,6 +183,10 @@ class Sealer:
         batch.durable.set_result(None)
         self._held.hold(vertex, [batch])
 
+    def hold(self, vertex: StoredVertex) -> None:
+        """Wait for the order of another author's vertex too: what is ordered through never passes it."""
+        self._held.hold(vertex, ())
+
     def settle(self, vertex_id: bytes, *, height: int, codes: Mapping[int, str]) -> None:
         """Tell what became of a vertex: `codes` by index in its body, of records that were not accepted."""
         for batch in self._held.settle(vertex_id):

@@ -13,18 +13,11 @@ way back. Source: design.md sections 3.2 and 3.8; RFC 9162 section 2.1.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from drystone.errors import (
-    BlockForged,
-    DatabaseCorrupt,
-    NoteMalformed,
-    ProofInvalid,
-    ReceiptMalformed,
-    ReceiptUntrusted,
-)
+from drystone.engine.vouched import check_vouched
+from drystone.errors import BlockForged, DatabaseCorrupt, ReceiptMalformed
 from drystone.formats import note
 from drystone.gateway.sync.messages import Done, OrderedBlock
 from drystone.ledger.change import ACCEPTED, outcomes_root
-from drystone.proof.finality import NodeFinality, check_finality
 from drystone.proof.trust import Trust
 from drystone.storage.mirror import MirrorDB, OrderedHere, SeenBlock
 from drystone.storage.outcomes import (
@@ -66,39 +59,6 @@ def read_outcomes(block: OrderedBlock) -> BlockOutcomes:
     if block.size - block.first_leaf != accepted + 1:
         raise BlockForged(f"block {fields.height}: its log size does not fit its outcomes")
     return kept
-
-
-def read_checkpoint(signed: bytes, trust: Trust) -> note.Checkpoint:
-    """Give the checkpoint of a signed note, when enough of the trust file's keys signed it. Raises: BlockForged."""
-    try:
-        finality = NodeFinality(signed.decode())
-        return check_finality(finality, trust=trust).checkpoint
-    except (UnicodeDecodeError, NoteMalformed, ReceiptUntrusted) as error:
-        raise BlockForged(f"a checkpoint is not signed as the trust file asks: {error}") from error
-
-
-def check_blocks(blocks: Sequence[OrderedBlock], trust: Trust) -> note.Checkpoint:
-    """Check that every block's entry lies in the log of the checkpoint that the last one carries; give it.
-
-    Raises:
-        BlockForged: there is no checkpoint, or an entry is not where it should be.
-    """
-    signed = blocks[-1].checkpoint if blocks else None
-    if signed is None:
-        raise BlockForged("blocks came without a checkpoint")
-    checkpoint = read_checkpoint(signed, trust)
-    for block in blocks:
-        try:
-            log.verify_inclusion(
-                root=checkpoint.root,
-                size=checkpoint.size,
-                index=block.size - 1,
-                leaf=log.leaf_hash(block.entry),
-                path=block.path,
-            )
-        except ProofInvalid as error:
-            raise BlockForged(f"block {block.height} is not in the log: {error}") from error
-    return checkpoint
 
 
 def check_grown(last: note.Checkpoint, again: OrderedBlock, now: note.Checkpoint) -> None:
@@ -159,7 +119,7 @@ class Uplink:
         if not done.blocks:
             return Settled((), self._mirror.place, self._checkpoint)
         outcomes = [read_outcomes(block) for block in done.blocks]
-        checkpoint = check_blocks(done.blocks, self._trust)
+        checkpoint = check_vouched(done.blocks, trust=self._trust)
         before = self._checkpoint
         if before is not None:
             if checkpoint.size < before.size:

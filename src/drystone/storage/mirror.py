@@ -1,9 +1,10 @@
 """mirror.db: what a gateway knows of the order that others make, good enough to let bodies go and to spare work.
 
 Four things lie here. *Rows* of the registry, copied from the uplink: a stale view, by which intake judges and which
-decides nothing. *Blocks* that hold own vertices, the last few thousand, and a checkpoint that covers them. *Ordered*: where
-each went and which of its records were refused, with which a body may leave this gateway's disk. *Streams*: which
-positions of each device this gateway itself has sealed, so that a copy is a copy although nothing comes back for weeks.
+decides nothing. *Blocks* that hold own vertices, the last few thousand, and a checkpoint that covers them. *Ordered*:
+where each vertex went and which of its records were refused, with which a body may leave this gateway's disk.
+*Streams*: which positions of each device this gateway itself has sealed, so that a copy is a copy although nothing
+comes back for weeks.
 
 Nothing acknowledged lies here alone: without this file a gateway asks its uplink again. Written by the front only; each
 method that writes is one transaction. If the process dies in it, the file is as before, and the uplink is asked from
