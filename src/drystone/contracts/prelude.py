@@ -434,12 +434,12 @@ def _events(m, events):
         _walk_8(m, event[1])
     return events
 
-def _reading_result(m, result):
-    if type(result) == "string":
-        return result
-    if result[0] != None:
-        _walk_8(m, result[0])
-    return [result[0], _events(m, result[1])]
+_EMPTY = {"list": 1, "tuple": 1, "dict": 1, "range": 1}
+
+def _kept(m, value):
+    if value != None:
+        _walk_8(m, value)
+    return value
 """
 
 _WALK: Final = """

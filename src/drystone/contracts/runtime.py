@@ -18,6 +18,7 @@ import starlark
 from drystone.contracts.package import Package, decode_package
 from drystone.contracts.prelude import PRELUDE
 from drystone.contracts.splice import entry_costs, splice
+from drystone.contracts.usage import context_names
 from drystone.errors import ContractFailed, ContractRefused, ContractSize, ContractSteps, Refused
 from drystone.limits import (
     CALL_CELLS_MAX,
@@ -35,22 +36,29 @@ def entry_readings(text, limit, cells, reads):
     shown, items = json.decode(text)
     gateway, height, time_ms = shown
     out = []
-    for iss, sub, attested, epoch, seq, placed, register, id, measurements, old in items:
+    used = []
+    told = {}
+    for NAMES in items:
         m = [limit, cells]
-        ctx = {
-            "attested": attested, "epoch": epoch, "gateway": gateway, "height": height, "iss": iss,
-            "placed": placed, "reads": reads, "record": id, "register": register, "seq": seq, "sub": sub,
-            "time_ms": time_ms,
-        }
+        ctx = {CONTEXT}
         record = [
             {"exponent": exponent, "name": name, "time_ms": at, "unit": unit, "value": value}
             for name, unit, value, exponent, at in measurements
         ]
-        result = _reading_result(m, READING(_t(m, COST), ctx, old, record))
+        result = READING(_t(m, COST), ctx, old, record)
         if type(result) == "string":
-            out += ["null", json.encode([result, limit - m[0], cells - m[1]])]
+            out.append("null")
+            told[str(len(used))] = result
         else:
-            out += [json.encode(result[0]), json.encode([result[1], limit - m[0], cells - m[1]])]
+            out.append(json.encode(_kept(m, result[0])))
+            events = result[1]
+            if events:
+                told[str(len(used))] = _events(m, events)
+            elif type(events) not in _EMPTY:
+                _host_stop("contract-failed")
+        used.append(limit - m[0])
+        used.append(cells - m[1])
+    out.append(json.encode([used, told]))
     return "\\n".join(out)
 """
 _READS_ENTRY: Final = """
@@ -68,6 +76,10 @@ def entry_call_NAME(text, limit, cells):
         _walk_8(m, value)
     return json.encode([value, limit - m[0], cells - m[1]])
 """
+
+
+_new = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""A NamedTuple's own constructor costs three times as much; used where every reading passes."""
 
 
 class Host(Protocol):
@@ -127,9 +139,12 @@ class CallDone(NamedTuple):
 
 
 Reading: TypeAlias = str
-"""One reading as it crosses, a JSON list: iss, sub, attested, epoch, seq, placed, register, record (id), measurements
-(each a list: name, unit, value, exponent, time_ms), the device's own value. The context's and measurements' names are
-put to it inside, where a name costs nothing."""
+"""One reading as it crosses, a JSON list: the measurements (each a list: name, unit, value, exponent, time_ms), the
+device's own value, then of `OWN` those that the handler asks for (`Program.names`). The names are put to it inside,
+where a name costs nothing."""
+
+OWN: Final = ("iss", "sub", "attested", "epoch", "seq", "placed", "register", "record")
+"""What the context says of one reading, in the order of crossing; the rest is of the crossing."""
 
 
 class Shown(NamedTuple):
@@ -147,6 +162,11 @@ class Program:
     def __init__(self, package: Package) -> None:
         self.package = package
         self._name = package.manifest.name
+        reading = package.manifest.reading
+        asked = () if reading is None else context_names(package.checked, reading.function)
+        self.names = tuple(name for name in OWN if name in asked)
+        """What of `OWN` a reading brings with it, because the handler asks for it."""
+        self._context = asked
         self._host: Host | None = None
         self._stopped: Refused | None = None
         self._ticks = 0
@@ -159,7 +179,7 @@ class Program:
         entries = ""
         if manifest.reading is not None:
             name = manifest.reading.function
-            entries += _ENTRIES.replace("READING", name).replace("COST", str(costs[name]))
+            entries += _reading_entry(name, costs[name], names=self.names, context=self._context)
         for name in [*manifest.calls, *([manifest.migrate] if manifest.migrate else [])]:
             entries += _CALL_ENTRY.replace("NAME", name).replace("COST", str(costs[name]))
         module = starlark.Module()
@@ -260,14 +280,24 @@ class Program:
         text = f"[{json.dumps(shown[:3])},[{','.join(items)}]]"
         lines = self._cross(module, "entry_shown", text, spec.limit, READING_CELLS_MAX).split("\n")
         found: list[Any] = json.loads(f"[{','.join(lines)}]")
+        used, told = found.pop()
+        if not told:
+            lines.pop()
+            return [
+                _new(ReadingDone, (value, (), steps, cells, text))
+                for value, steps, cells, text in zip(
+                    found, used[::2], used[1::2], lines, strict=True
+                )
+            ]
         out: list[ReadingDone | ReadingRefused] = []
-        for at in range(0, len(found), 2):
-            events, steps, cells = found[at + 1]
+        for at, value in enumerate(found):
+            steps, cells = used[2 * at : 2 * at + 2]
+            events = told.get(str(2 * at), ())
             if isinstance(events, str):
                 out.append(ReadingRefused(ContractRefused.of(self._name, events), steps))
             else:
-                told = tuple([(name, data) for name, data in events])
-                out.append(ReadingDone(found[at], told, steps, cells, lines[at]))
+                pairs = tuple([(name, data) for name, data in events])
+                out.append(ReadingDone(value, pairs, steps, cells, lines[at]))
         return out
 
     def call(
@@ -296,6 +326,19 @@ class Program:
 def load(data: bytes) -> Program:
     """Return the program of a package's canonical bytes, compiled once. Raises as `decode_package`."""
     return Program(decode_package(data))
+
+
+def _reading_entry(
+    function: str, cost: int, *, names: Sequence[str], context: Sequence[str]
+) -> str:
+    """Return the entry of a reading's handler: only what it asks for is taken apart and put into its context."""
+    pairs = ", ".join(f'"{name}": {name}' for name in context)
+    return (
+        _ENTRIES.replace("NAMES", ", ".join(["measurements", "old", *names]))
+        .replace("CONTEXT", pairs)
+        .replace("READING", function)
+        .replace("COST", str(cost))
+    )
 
 
 def _place_of(error: Exception) -> str:

@@ -24,7 +24,6 @@ from drystone.ledger.change import (
     Block,
     BlockEntry,
     Change,
-    OrderedVertex,
     Outcome,
     Unreadable,
     close_block,
@@ -79,10 +78,11 @@ def apply(view: View, block: Block, memory: Memory | None = None) -> Change:
         except Refused as error:
             work.settle(work.open_slot(), Outcome(index, None, error.code, 0, ()))
             continue
+        work.gateway = f"{vertex.header.iss}/{vertex.header.sub}"
         for position, item in enumerate(vertex.records):
             if not _take_plain(work, index, position, item):
-                _take_record(work, vertex, index, position, item)
-        _run_gathered(work, vertex, index)
+                _take_record(work, index, position, item)
+    _run_gathered(work)
     writes = work.writes()
     memory.trim()
     outcomes = work.outcomes()
@@ -110,12 +110,12 @@ def _root_after(view: View, writes: dict[bytes, bytes | None]) -> bytes:
 def _take_plain(
     work: Work, index: int, position: int, item: Verified | Record | Unreadable
 ) -> bool:
-    """Settle a record that is as nearly all are: verified, a reading, its rule takes all, next in its stream.
+    """Settle a record that is as nearly all are: verified, a reading, next in its stream, its rule takes all or runs.
 
     Says no, and has changed nothing, wherever there is more to it or any doubt: `_take_record` is the authority, and
     a property test holds the two to one result.
     """
-    if not isinstance(item, Verified) or work.gathered_streams:
+    if not isinstance(item, Verified):
         return False
     record, key = item
     # In one go: by name, one after the other, these cost more than the rest of this function.
@@ -124,7 +124,11 @@ def _take_plain(
     if rights is None or key != rights.sender.cose_key or kind != cose.SENML:
         return False
     _, _, profile, stream_key = rights
-    if profile is None or profile.rule not in TAKES_ALL:
+    if profile is None or stream_key in work.gathered_streams:
+        return False
+    rule = profile.rule
+    takes_all = rule in TAKES_ALL
+    if not takes_all and rule not in work.memory.programs:
         return False
     try:
         register = check_rights(record, rights, work.ledger)
@@ -139,17 +143,19 @@ def _take_plain(
         return False
     if longer is None:
         return False
-    outcome = _new(Outcome, (index, position, ACCEPTED, 0, ()))
-    work.accept(outcome, log.leaf_hash(entry), stream_key, longer)
+    if takes_all:
+        outcome = _new(Outcome, (index, position, ACCEPTED, 0, ()))
+        work.accept(outcome, log.leaf_hash(entry), stream_key, longer)
+    else:
+        placement = _new(stream.Placement, ("next", longer, None))
+        data_key = readings.data_key(rule, iss, sub, device)
+        place = (work.open_slot(), index, position, record, stream_key)
+        work.gather(rule, _new(readings.Gathered, (*place, placement, register, data_key)))
     return True
 
 
 def _take_record(
-    work: Work,
-    vertex: OrderedVertex,
-    index: int,
-    position: int,
-    item: Verified | Record | Unreadable,
+    work: Work, index: int, position: int, item: Verified | Record | Unreadable
 ) -> None:
     """Settle one record's outcome, or gather it for its contract."""
     slot = work.open_slot()
@@ -161,13 +167,13 @@ def _take_record(
         is_call = record.content_type == cose.CBOR
         if work.gathered_streams and is_call:
             # A call may change what the readings before it run under: they go first.
-            _run_gathered(work, vertex, index)
+            _run_gathered(work)
         rights = work.rights(record)
         if verified != rights.sender.cose_key:
             check_signature(record, rights.sender.key)
         register = check_rights(record, rights, work.ledger)
         if rights.stream_key in work.gathered_streams:
-            _run_gathered(work, vertex, index)
+            _run_gathered(work)
         placement = stream.place(
             work.stream_at(rights.stream_key),
             epoch=record.epoch,
@@ -184,27 +190,17 @@ def _take_record(
             profile = rights.profile
             rule = profile.rule if profile is not None else ""
             if rule not in RULES:
-                _gather(
-                    work,
-                    rule,
-                    readings.Gathered(
-                        slot,
-                        position,
-                        record,
-                        rights,
-                        placement,
-                        register,
-                        readings.data_key_of(rule, record),
-                    ),
-                )
+                work.program(rule)
+                data_key = readings.data_key(rule, record.iss, record.sub, record.device)
+                place = (slot, index, position, record, rights.stream_key)
+                work.gather(rule, readings.Gathered(*place, placement, register, data_key))
                 return
             events, steps = _built_in(rule, record, placement, register)
     except Refused as error:
         work.settle(slot, Outcome(index, position, error.code, 0, ()))
         return
-    _accept(
-        work, slot, Outcome(index, position, ACCEPTED, steps, events), record, rights, placement
-    )
+    outcome = Outcome(index, position, ACCEPTED, steps, events)
+    _accept(work, slot, outcome, record, rights.stream_key, placement)
 
 
 def _accept(
@@ -212,11 +208,11 @@ def _accept(
     slot: int,
     outcome: Outcome,
     record: Record,
-    rights: Rights,
+    stream_key: bytes,
     placement: stream.Placement,
 ) -> None:
     """Move the stream on and give the record its log leaf."""
-    work.put_stream(rights.stream_key, placement.stream)
+    work.put_stream(stream_key, placement.stream)
     if placement.kind != "next":
         outcome = outcome._replace(events=(_stream_event(record, placement), *outcome.events))
     work.settle(slot, outcome, log.leaf_hash(record.entry))
@@ -236,37 +232,29 @@ def _built_in(
     return RULES[rule](context, cast("tuple[Reading, ...]", record.content))
 
 
-def _gather(work: Work, contract: str, item: readings.Gathered) -> None:
-    """Put a reading aside for its contract. Raises ContractUnknown, ContractInactive."""
-    work.program(contract)
-    work.gathered.setdefault(contract, []).append(item)
-    work.gathered_streams.add(item.rights.stream_key)
-
-
-def _run_gathered(work: Work, vertex: OrderedVertex, index: int) -> None:
-    """Run what was gathered, contract by contract, and settle it."""
+def _run_gathered(work: Work) -> None:
+    """Run what was gathered, by contract and gateway, and settle it."""
     gathered, work.gathered = work.gathered, {}
     work.gathered_streams.clear()
-    for contract, items in gathered.items():
+    for (contract, gateway), items in gathered.items():
         handled = readings.run(
             work.program(contract),
             items,
             overlay=work.overlay,
-            author=(vertex.header.iss, vertex.header.sub),
+            gateway=gateway,
             height=work.height,
             time_ms=work.time_ms,
         )
-        for one in handled:
-            item = one.item
-            if one.error is not None:
-                refused = Outcome(index, item.position, one.error.code, one.steps, ())
-                work.settle(item.slot, refused)
+        for item, (value, events, steps, code) in zip(items, handled, strict=True):
+            slot, index, position, record, stream_key, placement, _, data_key = item
+            if code is not None:
+                work.settle(slot, Outcome(index, position, code, steps, ()))
                 continue
-            if one.value is not None:
-                work.overlay.put(item.data_key, one.value)
-            events = tuple(Event(contract, name, data) for name, data in one.events)
-            outcome = Outcome(index, item.position, ACCEPTED, one.steps, events)
-            _accept(work, item.slot, outcome, item.record, item.rights, item.placement)
+            if value is not None:
+                work.overlay.put(data_key, value)
+            told = tuple([Event(contract, name, data) for name, data in events])
+            outcome = _new(Outcome, (index, position, ACCEPTED, steps, told))
+            _accept(work, slot, outcome, record, stream_key, placement)
 
 
 def _call(work: Work, rights: Rights, record: Record) -> tuple[tuple[Event, ...], int]:

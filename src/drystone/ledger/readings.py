@@ -14,7 +14,6 @@ from drystone.contracts.runtime import Program, ReadingDone, ReadingRefused, Sho
 from drystone.errors import ContractFailed, ContractSize, Refused
 from drystone.formats.number import Number
 from drystone.ledger import keyspace
-from drystone.ledger.rights import Rights
 from drystone.ledger.values import encode_value, quoted, remember, text_of
 from drystone.ledger.view import Overlay
 from drystone.limits import EVENTS_PER_OUTCOME_MAX, MEMO_ROWS_MAX
@@ -24,36 +23,35 @@ from drystone.records.stream import Placement
 
 MILLISECONDS = -3
 
+_new = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""A NamedTuple's own constructor costs three times as much; used where every reading passes."""
+
 
 class Gathered(NamedTuple):
-    """A reading that passed everything but its contract; `slot` is its outcome's, `position` its index in the body."""
+    """A reading that passed everything but its contract; `slot` is its outcome's, `vertex` and `position` its place."""
 
     slot: int
+    vertex: int
     position: int
     record: Record
-    rights: Rights
+    stream_key: bytes
     placement: Placement
     register: int | None
     data_key: bytes
 
 
 class Handled(NamedTuple):
-    """What became of a gathered reading: its device's new value (None: as it was), or a refusal."""
+    """What became of a gathered reading: its device's new value (None: as it was), or a refusal's code."""
 
-    item: Gathered
     value: bytes | None
     events: tuple[tuple[str, Any], ...]
     steps: int
-    error: Refused | None
-
-
-def data_key_of(contract: str, record: Record) -> bytes:
-    """Return the state key of the one value that a reading's handler may change."""
-    return _data_key(contract, record.iss, record.sub, record.device)
+    code: str | None
 
 
 @lru_cache(maxsize=MEMO_ROWS_MAX)
-def _data_key(contract: str, iss: str, sub: str, device: str | None) -> bytes:
+def data_key(contract: str, iss: str, sub: str, device: str | None) -> bytes:
+    """Return the state key of the one value that a reading's handler may change."""
     more = () if device is None else (device,)
     return keyspace.key(keyspace.CONTRACT_DATA, contract, "device", iss, sub, *more)
 
@@ -63,38 +61,54 @@ def run(
     items: list[Gathered],
     *,
     overlay: Overlay,
-    author: tuple[str, str],
+    gateway: str,
     height: int,
     time_ms: int,
 ) -> list[Handled]:
-    """Run the handler over `items`, no two of one device; `author` is the vertex's gateway."""
+    """Run the handler over `items`, no two of one device, all sealed by `gateway`; what became of each, in order."""
     name = program.package.manifest.name
     spec = program.package.manifest.reading
     if spec is None:
         error = ContractFailed(f"{name} handles no readings")
-        return [Handled(item, None, (), 0, error) for item in items]
+        return [Handled(None, (), 0, error.code) for _ in items]
     reads = [
         f"{quoted(path)}:{text_of(overlay.get(keyspace.contract_data(name, path)))}"
         for path in spec.reads
     ]
-    shown = Shown(f"{author[0]}/{author[1]}", height, time_ms, "{" + ",".join(reads) + "}")
-    crossing = [_reading(item, text_of(overlay.get(item.data_key))) for item in items]
-    results = program.readings(crossing, shown)
-    return [_handled(item, result) for item, result in zip(items, results, strict=True)]
+    shown = Shown(gateway, height, time_ms, "{" + ",".join(reads) + "}")
+    names = program.names
+    crossing = [_reading(item, names, text_of(overlay.get(item[7]))) for item in items]
+    return [_handled(result) for result in program.readings(crossing, shown)]
 
 
-def _reading(item: Gathered, old: str) -> str:
+def _reading(item: Gathered, names: tuple[str, ...], old: str) -> str:
     """Return a reading as the text that crosses; `contracts/runtime.py` says what stands where."""
-    record = item.record
-    measurements = ",".join(
-        [_measurement(*one) for one in cast("tuple[Reading, ...]", record.content)]
-    )
-    return (
-        f"[{quoted(record.iss)},{quoted(record.device or record.sub)},"
-        f"{'false' if record.device is None else 'true'},{record.epoch},{record.seq},"
-        f'"{item.placement.kind}",{"null" if item.register is None else item.register},'
-        f'"{record.id.hex()}",[{measurements}],{old}]'
-    )
+    _, _, _, record, _, placement, register, _ = item
+    (_, _, _, _, iss, sub, _, epoch, seq, _, device, _, _, _, record_id, _, content) = record
+    measured = ",".join([_measurement(*one) for one in cast("tuple[Reading, ...]", content)])
+    text = f"[[{measured}],{old}{_sender(names, iss, sub, device)}"
+    if "epoch" in names:
+        text += f",{epoch}"
+    if "seq" in names:
+        text += f",{seq}"
+    if "placed" in names:
+        text += f',"{placement[0]}"'
+    if "register" in names:
+        text += ",null" if register is None else f",{register}"
+    if "record" in names:
+        text += f',"{record_id.hex()}"'
+    return text + "]"
+
+
+@lru_cache(maxsize=MEMO_ROWS_MAX)
+def _sender(names: tuple[str, ...], iss: str, sub: str, device: str | None) -> str:
+    """Return what of a reading is the same with every reading of its device, as JSON behind a comma."""
+    texts = {
+        "iss": quoted(iss),
+        "sub": quoted(device or sub),
+        "attested": "false" if device is None else "true",
+    }
+    return "".join([f",{text}" for name, text in texts.items() if name in names])
 
 
 def _measurement(
@@ -104,6 +118,8 @@ def _measurement(
     time: Number | None,
 ) -> str:
     """Return one measurement as a contract sees it: a whole number with an exponent, its time in milliseconds."""
+    if type(value) is int and type(time) is int:
+        return f"[{_name_and_unit(name, unit)},{value},0,{time * 1_000}]"  # What most measurements are.
     exponent = 0
     if isinstance(value, tuple):
         exponent, value = value
@@ -118,21 +134,27 @@ def _measurement(
     else:
         shift = time[0] - MILLISECONDS
         moment = time[1] * 10**shift if shift >= 0 else time[1] // 10**-shift
-    unit_text = "null" if unit is None else quoted(unit)
-    return f"[{quoted(name)},{unit_text},{value},{exponent},{moment}]"
+    return f"[{_name_and_unit(name, unit)},{value},{exponent},{moment}]"
 
 
-def _handled(item: Gathered, result: ReadingDone | ReadingRefused) -> Handled:
+@lru_cache(maxsize=MEMO_ROWS_MAX)
+def _name_and_unit(name: str, unit: str | None) -> str:
+    """Return a measurement's first two as JSON."""
+    return f"{quoted(name)},{'null' if unit is None else quoted(unit)}"
+
+
+def _handled(result: ReadingDone | ReadingRefused) -> Handled:
     if isinstance(result, ReadingRefused):
-        return Handled(item, None, (), result.steps, result.error)
-    if len(result.events) > EVENTS_PER_OUTCOME_MAX:
+        return Handled(None, (), result.steps, result.error.code)
+    value, events, steps, _, text = result
+    if len(events) > EVENTS_PER_OUTCOME_MAX:
         error = ContractSize(f"more than {EVENTS_PER_OUTCOME_MAX} events")
-        return Handled(item, None, (), result.steps, error)
-    if result.value is None:
-        return Handled(item, None, result.events, result.steps, None)
+        return Handled(None, (), steps, error.code)
+    if value is None:
+        return Handled(None, events, steps, None)
     try:
-        value = encode_value(result.value)
+        data = encode_value(value)
     except Refused as error:
-        return Handled(item, None, (), result.steps, error)
-    remember(value, result.text)
-    return Handled(item, value, result.events, result.steps, None)
+        return Handled(None, (), steps, error.code)
+    remember(data, text)
+    return _new(Handled, (data, events, steps, None))

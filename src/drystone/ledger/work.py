@@ -54,7 +54,10 @@ class Work:
         self.time_ms = time_ms
         self.overlay = Overlay(Listed(view))
         self.memory = memory
-        self.gathered: dict[str, list[Gathered]] = {}
+        self.gateway = ""
+        """Who sealed the vertex in hand, as `iss/sub`."""
+        self.gathered: dict[tuple[str, str], list[Gathered]] = {}
+        """Readings that wait for their contract, by contract and gateway; over the vertices of a block."""
         self.gathered_streams: set[bytes] = set()
         self._outcomes: list[Outcome | None] = []
         self._leaves: list[bytes | None] = []
@@ -78,6 +81,15 @@ class Work:
         self._outcomes.append(outcome)
         self._leaves.append(leaf)
         self._streams[stream_key] = current
+
+    def gather(self, contract: str, item: Gathered) -> None:
+        """Put a reading aside for its contract, under the vertex in hand; the caller knows that it runs."""
+        self.gathered_streams.add(item[4])
+        where = (contract, self.gateway)
+        waiting = self.gathered.get(where)
+        if waiting is None:
+            waiting = self.gathered[where] = []
+        waiting.append(item)
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """Return all outcomes in order."""

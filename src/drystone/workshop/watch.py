@@ -111,6 +111,11 @@ class WatchedProgram:
         """The package that was compiled."""
         return self._program.package
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a reading brings with it. As `Program.names`."""
+        return self._program.names
+
     def readings(
         self, items: Sequence[Reading], shown: Shown
     ) -> list[ReadingDone | ReadingRefused]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drystone.contracts.package import make_package
-from drystone.contracts.runtime import CallDone, Program, Shown
+from drystone.contracts.runtime import OWN, CallDone, Program, Shown
 from drystone.errors import (
     ContractFailed,
     ContractRefused,
@@ -238,16 +238,20 @@ def on_reading(ctx, old, record):
 SHOWN = Shown("ewz/g-1", 5, 1_700_000_000_000, '{"s": [0]}')
 
 
-def reading(value: Any, *, old: Any = None, name: str = "e") -> str:
+def reading(program: Program, value: Any, *, old: Any = None) -> str:
     """A reading of one measurement, as `ledger/readings.py` writes it."""
-    measurement = [name, "Wh", value, 0, 1_000]
-    return json.dumps(["ewz", "m-1", False, 0, 7, "next", 5, "ab" * 32, [measurement], old])
+    own = {
+        "iss": "ewz", "sub": "m-1", "attested": False, "epoch": 0, "seq": 7, "placed": "next",
+        "register": 5, "record": "ab" * 32,
+    }  # fmt: skip
+    measurement = ["e", "Wh", value, 0, 1_000]
+    return json.dumps([[measurement], old, *[own[name] for name in program.names]])
 
 
 def test_batch_equals_one_by_one_whatever_fails() -> None:
     manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "limit": 5000}}
     program = Program(make_package(manifest, READER))
-    items = [reading(v) for v in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)]
+    items = [reading(program, v) for v in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)]
 
     def shown(results: list[Any]) -> list[Any]:
         return [r.error.code if hasattr(r, "error") else (r.value, r.events) for r in results]
@@ -260,14 +264,18 @@ def test_batch_equals_one_by_one_whatever_fails() -> None:
     assert together[9] == (9, (("e", {"n": 9}),))
 
 
-def run_reading(body: str, *items: str) -> list[Any]:
-    source = f"def on_reading(ctx, old, record):\n    {body}\n"
+def reader_of(source: str) -> Program:
     manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "reads": ["s"]}}
-    return Program(make_package(manifest, source)).readings(items, SHOWN)
+    return Program(make_package(manifest, source))
+
+
+def run_reading(body: str, *values: Any, old: Any = None) -> list[Any]:
+    program = reader_of(f"def on_reading(ctx, old, record):\n    {body}\n")
+    return program.readings([reading(program, value, old=old) for value in values], SHOWN)
 
 
 def test_handler_sees_context_and_measurements_by_name_in_the_order_of_names() -> None:
-    (done,) = run_reading("return ([ctx, record, old], [])", reading(5, old={"z": 1, "a": [True]}))
+    (done,) = run_reading("return ([ctx, record, old], [])", 5, old={"z": 1, "a": [True]})
     assert done.value == [
         {
             "attested": False, "epoch": 0, "gateway": "ewz/g-1", "height": 5, "iss": "ewz",
@@ -278,36 +286,74 @@ def test_handler_sees_context_and_measurements_by_name_in_the_order_of_names() -
         {"a": [True], "z": 1},
     ]  # fmt: skip
     (done,) = run_reading(
-        'return ([" ".join(ctx.keys()), " ".join(old.keys())], [])',
-        reading(5, old={"z": 1, "a": 2}),
+        'return ([" ".join(ctx.keys()), " ".join(old.keys())], [])', 5, old={"z": 1, "a": 2}
     )
     assert done.value == [" ".join(sorted(done.value[0].split(" "))), "a z"]
 
 
 def test_text_of_a_kept_value_is_its_json_on_one_line() -> None:
     body = 'return ({"a": record[0]["value"], "b": [1, True]}, [])'
-    (done,) = run_reading(body, reading('x\n"y'))
+    (done,) = run_reading(body, 'x\n"y')
     assert "\n" not in done.text
     assert json.loads(done.text) == done.value == {"a": 'x\n"y', "b": [1, True]}
 
 
 def test_no_reading_can_change_what_the_next_is_shown() -> None:
-    results = run_reading(
-        'return (len(ctx["reads"]["s"].append(1) or []), [])', reading(1), reading(2)
-    )
+    results = run_reading('return (len(ctx["reads"]["s"].append(1) or []), [])', 1, 2)
     assert [r.error.code for r in results] == ["contract-failed"] * 2
-    results = run_reading('return (len(ctx["reads"]["s"]), [])', reading(1), reading(2))
+    results = run_reading('return (len(ctx["reads"]["s"]), [])', 1, 2)
     assert [r.value for r in results] == [1, 1]
 
 
 def test_other_declared_values_are_shown_from_the_next_crossing_on() -> None:
     source = 'def on_reading(ctx, old, record):\n    return (ctx["reads"]["s"], [])\n'
-    manifest = {"name": "r", "version": 1, "reading": {"function": "on_reading", "reads": ["s"]}}
-    program = Program(make_package(manifest, source))
-    seen = [
-        program.readings([reading(1)], SHOWN._replace(reads=f'{{"s": {n}}}'))[0] for n in (1, 2, 1)
-    ]
+    program = reader_of(source)
+    item = reading(program, 1)
+    seen = [program.readings([item], SHOWN._replace(reads=f'{{"s": {n}}}'))[0] for n in (1, 2, 1)]
     assert [done.value for done in seen if not hasattr(done, "error")] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [("[]", ""), ("()", ""), ("{}", ""), ("None", "failed"), ("0", "failed"), ('""', "failed")],
+)
+def test_handler_that_tells_nothing_returns_a_list_all_the_same(events: str, code: str) -> None:
+    (done,) = run_reading(f"return (1, {events})", 1)
+    assert getattr(getattr(done, "error", None), "code", "") == (code and f"contract-{code}")
+
+
+ASKING = {
+    'return (ctx["seq"], [])': ("seq",),
+    'return ([ctx["iss"], ctx["reads"]["s"], ctx["height"]], [])': ("iss",),
+    "return (below(1, ctx), [])": ("sub", "record"),
+    "return (None, [])": (),
+    'return (ctx["nothing"], [])': (),
+    'return ("sub" in ctx, [])': OWN,
+    'return (ctx[record[0]["name"]], [])': OWN,
+    'return ([c["seq"] for c in [ctx]], [])': OWN,
+    "return (other(ctx), [])": OWN,
+    "return (below(1, this = ctx), [])": OWN,
+    'return (ctx.get("seq", 0), [])': OWN,
+}
+
+
+@pytest.mark.parametrize("body", ASKING)
+def test_only_what_a_handler_asks_for_crosses(body: str) -> None:
+    program = reader_of(
+        f"def on_reading(ctx, old, record):\n    {body}\n\n"
+        'def below(n, this):\n    return [this["sub"], deeper(this)]\n\n'
+        'def deeper(that):\n    return that["record"]\n\n'
+        "def other(ctx):\n    held = ctx\n    return held\n"
+    )
+    assert program.names == tuple(name for name in OWN if name in ASKING[body])
+    (narrow,) = program.readings([reading(program, 7)], SHOWN)
+    wide = reader_of(
+        program.package.source.replace(":\n    return", ":\n    x = [ctx]\n    return", 1)
+    )
+    assert wide.names == OWN
+    (all_of_it,) = wide.readings([reading(wide, 7)], SHOWN)
+    assert getattr(narrow, "value", None) == getattr(all_of_it, "value", None)
+    assert getattr(narrow, "error", None).__class__ is getattr(all_of_it, "error", None).__class__
 
 
 def test_random_programs_end_typed() -> None:

@@ -6,9 +6,13 @@ import pytest
 
 from drystone.contracts import runtime
 from drystone.formats import senml
-from drystone.ledger.apply import apply
-from drystone.ledger.change import Change
-from drystone.sim.world import World
+from drystone.ledger import apply as pipeline
+from drystone.ledger.apply import Memory, apply
+from drystone.ledger.change import Block, Change
+from drystone.ledger.readings import Gathered
+from drystone.ledger.work import Work
+from drystone.records.record import Record, Verified
+from drystone.sim.world import Author, World
 
 SOURCE = """
 def on_reading(ctx, old, record):
@@ -91,3 +95,56 @@ def test_crossing_together_equals_crossing_one_by_one(
         world.take(block)
         codes.update(outcome.code for outcome in changes[0].outcomes)
     assert {"accepted", "mixed.odd", "contract-failed"} <= codes
+
+
+def second_gateway(world: World) -> Author:
+    actor = world.newcomer("g-2")
+    proof = world.proof(actor.iss, actor.sub, actor.secret)
+    members = [{"sub": actor.sub, "proof": proof, "roles": ["gateway"]}]
+    world.step([world.call(world.operator, "registry", "enrol", {"members": members})])
+    return Author(actor)
+
+
+def as_verified(world: World, block: Block) -> Block:
+    """The block as the executor gets it: each record with the key that its signature was checked against."""
+
+    def one(item: object) -> Verified:
+        assert isinstance(item, Record)
+        return Verified(item, world.actors[f"{item.iss}/{item.sub}"].secret.public.cose_key())
+
+    vertices = [v._replace(records=[one(item) for item in v.records]) for v in block.vertices]
+    return block._replace(vertices=vertices)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_gathering_over_a_block_equals_running_each_reading_at_once(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, rng = world_with_devices(), random.Random(100 + seed)
+    authors = [world.author, second_gateway(world)]
+    memory = Memory()
+    gather, short_way = Work.gather, pipeline._take_plain
+
+    def at_once(work: Work, contract: str, item: Gathered) -> None:
+        gather(work, contract, item)
+        pipeline._run_gathered(work)
+
+    ran: list[int] = []
+    for _ in range(4):
+        vertices = [
+            world.vertex(random_records(world, rng, rng.randint(1, 12)), rng.choice(authors))
+            for _ in range(5)
+        ]
+        block = as_verified(world, world.block(*vertices))
+        changes: list[Change] = []
+        for way in (short_way, lambda *_: False):
+            for how in (gather, at_once):
+                monkeypatch.setattr(pipeline, "_take_plain", way)
+                monkeypatch.setattr(Work, "gather", how)
+                changes.append(apply(world.view, block, memory))
+                changes.append(apply(world.view, block))
+        assert all(change == changes[0] for change in changes)
+        world.view.install(changes[0])
+        world.blocks.append(block)
+        ran += [outcome.steps for outcome in changes[0].outcomes]
+    assert any(ran)
