@@ -334,6 +334,9 @@ SYNC_MESSAGES_SECOND_MAX: Final = 2_000
 SYNC_BLOCKS_MAX: Final = 256
 """Blocks in one message."""
 
+SYNC_WHOLE_BYTES_MAX: Final = 16_777_216
+"""Bytes of a message of blocks that came in parts."""
+
 SYNC_ROWS_MAX: Final = 4_096
 """Registry rows in one message."""
 
@@ -420,6 +423,9 @@ PROVISIONAL_BYTES_MAX: Final = 50_331_648
 
 PROVISIONAL_STREAMS_MAX: Final = 16_384
 """Streams that a provisional view remembers decoded."""
+
+PROVISIONAL_POSITIONS_MAX: Final = 65_536
+"""Records that are not ordered yet and can be looked up by their position in a stream."""
 
 PROVISIONAL_AGAIN_MAX: Final = 64
 """Vertices that a provisional view asks for again at a time."""

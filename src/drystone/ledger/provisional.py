@@ -20,12 +20,13 @@ from itertools import dropwhile, islice
 from typing import Final, NamedTuple
 
 from drystone import limits
-from drystone.ledger import keyspace
+from drystone.ledger import keyspace, rows
 from drystone.ledger.apply import Memory, apply
 from drystone.ledger.change import Block, OrderedVertex, Outcome
 from drystone.ledger.differences import Difference, Told, by_vertex, differences
 from drystone.ledger.view import View
 from drystone.records import stream
+from drystone.records.vertex import VertexHeader
 from drystone.trees import log
 from drystone.trees.log import Edge
 
@@ -37,6 +38,9 @@ LAYER_BYTES: Final = 2_000
 
 LOOK_BYTES: Final = 64
 """... and what each key costs that it looked at."""
+
+PARTLY_BLOCKS_MAX: Final = 256
+"""Blocks for which joined layers that are final in part are waited for; then what is left of them is made anew."""
 
 FINAL_REMEMBERED: Final = 4_096
 """Vertices remembered as final: one of them that is given late is not taken."""
@@ -50,10 +54,13 @@ class Given(NamedTuple):
     taken: bool
     told: Told | None
     differences: tuple[Difference, ...]
+    early: bool = False
+    """It continues a vertex of its author's that is not here: to be given again behind that one."""
 
 
 NOT_TAKEN: Final = Given(taken=False, told=None, differences=())
 KNOWN: Final = Given(taken=True, told=None, differences=())
+EARLY: Final = Given(taken=True, told=None, differences=(), early=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +74,7 @@ class _Layer:
     prefixes: frozenset[bytes]
     size: int
     partly: bool = False
-    """Some of its vertices are final: its values stand in for theirs until all are."""
+    """Some of its vertices are final: nothing goes on from its values until all are."""
 
 
 class Provisional:
@@ -91,8 +98,9 @@ class Provisional:
         self._time_ms = 0
         self.size = 0
         """Bytes held, roughly."""
-        self.full = False
-        """Whether no further vertex is taken until some are final."""
+        self._large = False
+        self._partly = 0
+        """Blocks since the lowest layer is final in part."""
 
     # --- what is pending ---------------------------------------------------------------------------
 
@@ -105,6 +113,15 @@ class Provisional:
     def again(self) -> tuple[bytes, ...]:
         """The vertices to be given again before any new one, the first of them, in order."""
         return tuple(islice(self._again, limits.PROVISIONAL_AGAIN_MAX))
+
+    @property
+    def full(self) -> bool:
+        """Whether no further vertex is taken until some are final.
+
+        Either there is no room, or what was joined for room is final in part: until all of it is, the values in it
+        are nothing to go on from.
+        """
+        return self._large or (bool(self._layers) and self._layers[0].partly)
 
     def give(self, vertex: OrderedVertex, *, vertex_id: bytes, time_ms: int) -> Given:
         """Apply one pending vertex on top; parents before children is the caller's part.
@@ -120,6 +137,9 @@ class Provisional:
             self._make_room()
         if self.full:
             return NOT_TAKEN
+        if self._is_early(vertex.header):
+            self._again.pop(vertex_id, None)
+            return EARLY
         self._time_ms = max(self._time_ms, time_ms)
         below = _Below(self)
         memory = Memory()
@@ -162,6 +182,9 @@ class Provisional:
             del self._final[next(iter(self._final))]
         gone = dict.fromkeys(self._take_off(vertices))
         keep = self._first_disturbed(gone, writes)
+        self._partly = self._partly + 1 if self._layers and self._layers[0].partly else 0
+        if self._partly > PARTLY_BLOCKS_MAX:
+            keep = self._partly = 0
         kept = [layer for layer in self._layers[:keep] if layer not in gone]
         back = [layer for layer in self._layers[keep:] if layer not in gone]
         if back:
@@ -219,6 +242,16 @@ class Provisional:
         while end < len(self._sorted) and self._sorted[end].startswith(prefix):
             end += 1
         return self._sorted[start:end]
+
+    def _is_early(self, header: VertexHeader) -> bool:
+        """Whether there are places before this one, behind its author's last vertex in the view."""
+        value = self.get(keyspace.head(header.iss, header.sub))
+        if value is None:
+            return header.parent is not None
+        head = rows.decode_author_head(value)
+        if header.epoch == head.epoch:
+            return header.seq > head.seq + 1
+        return header.epoch > head.epoch and header.seq > 0
 
     # --- layers ------------------------------------------------------------------------------------
 
@@ -282,7 +315,7 @@ class Provisional:
         """Go on with these layers only."""
         if not gone:
             return
-        self.full = False
+        self._large = False
         if not kept:
             self._keys.clear()
         from_below = self._layers[: len(gone)] == gone
@@ -306,7 +339,7 @@ class Provisional:
         for count in (len(self._layers) // 2, len(self._layers)):
             if self.size > roomy and count > 1:
                 self._join(count)
-        self.full = self.size > roomy
+        self._large = self.size > roomy
 
     def _join(self, count: int) -> None:
         """Make one layer of the lowest `count`: what was overwritten within it goes."""

@@ -161,16 +161,26 @@ class Executor:
         view, taken = self._provisional, 0
         told: list[tuple[bytes, Told]] = []
         found: list[Difference] = []
+        early: list[bytes] = []
         for own_id, vertex, time_ms in vertices:
             given = view.give(vertex, vertex_id=own_id, time_ms=time_ms)
             if not given.taken:
                 break
             taken += 1
+            if given.early:
+                early.append(own_id)
             if given.told is not None:
                 told.append((own_id, given.told))
             found += given.differences
         return Pended(
-            taken, tuple(told), tuple(found), view.again, view.vertices, view.size, view.full
+            taken,
+            tuple(told),
+            tuple(early),
+            tuple(found),
+            view.again,
+            view.vertices,
+            view.size,
+            view.full,
         )
 
     def peek(self, key: bytes) -> bytes | None:

@@ -96,6 +96,8 @@ class Pended(NamedTuple):
     """How many of them were taken, from the first on; the others are to be given again."""
     told: tuple[tuple[bytes, Told], ...]
     """What is told of each vertex that was applied."""
+    early: tuple[bytes, ...]
+    """Vertices that continue one which is not here: to be given again behind that one."""
     differences: tuple[Difference, ...]
     again: tuple[bytes, ...]
     """Vertices to be given before any other, the first of them, in order."""

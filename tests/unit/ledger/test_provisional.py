@@ -346,10 +346,11 @@ def test_vertex_refused_as_a_whole_differs_in_every_record() -> None:
         (0, "vertex-place"),
         (1, "vertex-place"),
     ]
-    third = village.piece([village.reading(2, 7)])
+    village.authors.append(Author(village.people[0]))
+    third = village.piece([village.reading(2, 7)], 3)
     (told,) = give(provisional, third)
     assert told is not None
-    assert told.of(0).code == "vertex-place", "refused as a whole in the view already"
+    assert told.of(0).code == "role-missing", "refused as a whole in the view already"
     _, found = village.take(provisional, [third])
     assert found == ()
 
@@ -436,3 +437,13 @@ def test_nothing_it_remembers_is_needed() -> None:
         assert give(provisional, piece) == give(forgetful, piece)
         forgetful.forget()
     assert dict(provisional.scan(b"")) == dict(forgetful.scan(b""))
+
+
+def test_vertex_that_continues_one_which_is_not_here_waits_for_it() -> None:
+    village = Village()
+    provisional = Provisional(village.world.view)
+    first, second = village.piece([village.reading(0, 5)]), village.piece([village.reading(0, 6)])
+    given = provisional.give(ordered(second.data), vertex_id=second.id, time_ms=0)
+    assert (given.taken, given.early, given.told) == (True, True, None)
+    assert provisional.told(second.id) is None
+    assert give(provisional, first, second) == [Told(1, b""), Told(1, b"")]
