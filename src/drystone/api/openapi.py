@@ -15,9 +15,9 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from drystone.api.access import GUARDS
+from drystone.api.attested import AttestedReading
 from drystone.api.lists import CBOR, JSON
 from drystone.api.problems import Problem
-from drystone.api.views.readings import AttestedReading
 from drystone.api.views.requests import refusals
 from drystone.errors import (
     Broken,
@@ -53,6 +53,7 @@ TAGS: Final = (
     ("members", "Devices, other members, organisations, and the profiles of devices."),
     ("contracts", "What runs, who approved it, how it is called, and what it keeps."),
     ("blocks", "Blocks, vertices and tips."),
+    ("dag", "The DAG as a drawing, live; frontier, forks and peers."),
     ("ledger", "The ledger itself, and whom to trust."),
     ("log", "Checkpoint and tiles of the log, as C2SP lays them down."),
     ("node", "Health, metrics and events of this node."),

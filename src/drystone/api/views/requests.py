@@ -17,13 +17,13 @@ from drystone.api.access import (
     PublicNode,
     current_access,
 )
+from drystone.api.attested import ID_PATTERN
 from drystone.api.lists import SUFFIXES, Row, list_responses
 from drystone.api.problems import MEDIA_TYPE, status_of, title_of
 from drystone.api.values import StreamKey
 from drystone.errors import DrystoneError, NotAcceptable, RequestMalformed
-from drystone.limits import EPOCH_MAX, ID_LENGTH_MAX, SEQUENCE_MAX
+from drystone.limits import EPOCH_MAX, SEQUENCE_MAX
 
-ID_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._\-]{{0,{ID_LENGTH_MAX - 1}}}$"
 INTEGER_MAX: Final = SEQUENCE_MAX
 
 Iss = Annotated[str, Path(pattern=ID_PATTERN, description="The organisation's alias.")]
