@@ -116,6 +116,9 @@ class RecordDocument(RecordRow):
     """One accepted record, whole."""
 
     place: VertexPlace
+    witnesses: int | None = Field(
+        description="How many other gateways built on the record's vertex, as far as this node knows."
+    )
     outcome: str
     alg: int | None
     kid: Hex | None
@@ -145,6 +148,7 @@ def record_document(found: FoundRecord) -> RecordDocument:
         place=VertexPlace(
             iss=place.iss, sub=place.sub, epoch=place.epoch, seq=place.seq, index=place.index
         ),
+        witnesses=found.witnesses,
         outcome=found.outcome,
         alg=record.alg if record else None,
         kid=record.kid if record else None,

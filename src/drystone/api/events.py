@@ -8,18 +8,21 @@ Source: WHATWG HTML section 9.2 (server-sent events), conventions.md (resumable 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from drystone.api.cells import plain
+from drystone.api.dag_values import DagCursor, DagPage
 from drystone.api.service import Service
 from drystone.api.values import EventCursor, ServiceEvent
 from drystone.errors import Overloaded, RequestMalformed
 from drystone.limits import SUBSCRIBERS_MAX
+
+T = TypeVar("T")
 
 MEDIA_TYPE: Final = "text/event-stream"
 RECONNECT_MS: Final = 2_000
@@ -64,17 +67,29 @@ class EventStreams:
         """
         text = request.headers.get("last-event-id") or after
         cursor = parse_cursor(text) if text else None
+        return self._stream(service.events(cursor), frame)
+
+    def respond_dag(
+        self, after: DagCursor | None, service: Service, show: Callable[[DagPage], bytes]
+    ) -> StreamingResponse:
+        """Starts a stream of what changes in the DAG behind a cursor; `show` makes a frame of a page.
+
+        Raises: Overloaded (too many streams are open).
+        """
+        return self._stream(service.dag_changes(after), show)
+
+    def _stream(self, source: AsyncIterator[T], show: Callable[[T], bytes]) -> StreamingResponse:
         if self.open >= SUBSCRIBERS_MAX:
             raise Overloaded(f"{SUBSCRIBERS_MAX} event streams are open", retry_after_ms=5_000)
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            self._frames(cursor, service), media_type=MEDIA_TYPE, headers=headers
-        )
+        return StreamingResponse(self._frames(source, show), media_type=MEDIA_TYPE, headers=headers)
 
-    async def _frames(self, cursor: EventCursor | None, service: Service) -> AsyncIterator[bytes]:
+    async def _frames(
+        self, source: AsyncIterator[T], show: Callable[[T], bytes]
+    ) -> AsyncIterator[bytes]:
         """Frames as they come, a comment when none comes; gives its place back at the end."""
-        events = aiter(service.events(cursor))
-        waiting: asyncio.Future[ServiceEvent] | None = None
+        events = aiter(source)
+        waiting: asyncio.Future[T] | None = None
         # Counted here and not in `respond`: a body that nobody starts to read holds no place.
         self.open += 1
         try:
@@ -92,7 +107,7 @@ class EventStreams:
                     return
                 finally:
                     waiting = None
-                yield frame(event)
+                yield show(event)
         finally:
             self.open -= 1
             if waiting is not None:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from drystone.api.dag_values import DagCursor, DagPage, ForkInfo, FrontierInfo, PeerInfo
 from drystone.api.gate import explicit_names
 from drystone.api.guarded_contracts import GuardedContracts
 from drystone.api.guarded_events import allowed_event, allowed_outcome
@@ -302,6 +303,39 @@ class GuardedService(GuardedContracts):
         """Vertices without children, where the ledger as a whole may be seen."""
         self._demand_ledger()
         return await self._service.tips()
+
+    async def dag(self, *, after: DagCursor | None, limit: int) -> DagPage:
+        """The DAG, where the ledger as a whole may be seen."""
+        self._demand_ledger()
+        return await self._service.dag(after=after, limit=limit)
+
+    async def dag_changes(self, after: DagCursor | None) -> AsyncIterator[DagPage]:
+        """The same as it happens; ends when the visitor may not see it any more."""
+        self._demand_ledger()
+        source = cast("AsyncGenerator[DagPage]", self._service.dag_changes(after))
+        async with aclosing(source) as pages:
+            async for page in pages:
+                try:
+                    self._rights = await self._renew()
+                    self._demand_ledger()
+                except Refused:
+                    return
+                yield page
+
+    async def frontier(self) -> Sequence[FrontierInfo]:
+        """Every author's last vertex, where the ledger as a whole may be seen."""
+        self._demand_ledger()
+        return await self._service.frontier()
+
+    async def forks(self) -> Sequence[ForkInfo]:
+        """Forks, where the ledger as a whole may be seen."""
+        self._demand_ledger()
+        return await self._service.forks()
+
+    async def peers(self) -> Sequence[PeerInfo]:
+        """Peers and their addresses, where the ledger as a whole may be seen."""
+        self._demand_ledger()
+        return await self._service.peers()
 
     # --- events ------------------------------------------------------------------------------
 

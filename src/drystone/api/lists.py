@@ -86,6 +86,14 @@ def encode_cursor(*parts: Part) -> str:
     return base64.urlsafe_b64encode(cbor.encode(list(parts))).rstrip(b"=").decode()
 
 
+def page_of(listing: list[RowT], listed: ListQuery) -> tuple[list[RowT], str | None]:
+    """A page of a list that is at hand whole; the cursor counts its rows. Raises: RequestMalformed."""
+    start = 0 if listed.after is None else decode_cursor(listed.after, int)[0]
+    page = listing[start : start + listed.limit]
+    more = len(listing) > start + listed.limit
+    return page, encode_cursor(start + listed.limit) if more else None
+
+
 def decode_cursor(text: str, *shape: type[Part]) -> list[Any]:
     """The address in a cursor, of exactly these types, integers from 0 to `SEQUENCE_MAX`.
 

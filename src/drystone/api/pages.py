@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from drystone.api import contract_pages, reference, rows, sheets
+from drystone.api import contract_pages, dag_pages, reference, rows, sheets
 from drystone.api.documents import (
     health_document,
     ledger_document,
@@ -261,3 +261,4 @@ def install(app: FastAPI) -> None:
     """Adds the pages to the application."""
     app.include_router(router)
     app.include_router(contract_pages.router)
+    app.include_router(dag_pages.router)

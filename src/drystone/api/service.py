@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from drystone.api.dag_values import DagCursor, DagPage, ForkInfo, FrontierInfo, PeerInfo
 from drystone.api.values import (
     BlockInfo,
     ContractInfo,
@@ -205,6 +206,28 @@ class Service(Protocol):
 
     async def tips(self) -> Sequence[VertexInfo]:
         """Vertices without children, without bodies."""
+        ...
+
+    async def dag(self, *, after: DagCursor | None, limit: int) -> DagPage:
+        """The newest part of the DAG: vertices that are new or changed behind a cursor; all of it
+        without one. A cursor of an earlier life of the node counts as none.
+        """
+        ...
+
+    def dag_changes(self, after: DagCursor | None) -> AsyncIterator[DagPage]:
+        """The same as it happens, without end: pages that are not empty, until the node stops."""
+        ...
+
+    async def frontier(self) -> Sequence[FrontierInfo]:
+        """The last vertex of every author, by author."""
+        ...
+
+    async def forks(self) -> Sequence[ForkInfo]:
+        """Places with two vertices here, and the ledger's evidence; at most a list's rows."""
+        ...
+
+    async def peers(self) -> Sequence[PeerInfo]:
+        """Whom this node exchanges vertices with, by name."""
         ...
 
     async def state(self, key: bytes) -> StateProof:

@@ -105,6 +105,8 @@ class FoundRecord:
     """The block's time: the record existed by then."""
     log_index: int
     outcome: str
+    witnesses: int | None = None
+    """How many other gateways built on its vertex; None in lists, where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from drystone import __version__
 from drystone.cli import (
     access,
     contract_ledger,
+    dag,
     dev,
     device,
     doctor,
@@ -38,7 +39,8 @@ EPILOG: Final = "Exit codes: " + "; ".join(
 
 ORDER: Final = (
     *("demo", "init", "up", "org", "device", "record", "import", "receipt", "completeness"),
-    *("contract", "dev", "verify", "fsck", "backup", "restore", "token", "audit", "doctor"),
+    *("contract", "dev", "verify", "dag", "tips", "frontier", "forks", "peers"),
+    *("fsck", "backup", "restore", "token", "audit", "doctor"),
 )
 """Commands as a newcomer meets them."""
 
@@ -76,6 +78,11 @@ app.add_typer(contract_ledger.app, name="contract")
 command(app, "dev")(dev.dev)
 command(app, "verify")(proofs.verify)
 command(app, "completeness")(proofs.completeness)
+command(app, "dag")(dag.dag)
+command(app, "tips")(dag.tips)
+command(app, "frontier")(dag.frontier)
+command(app, "forks")(dag.forks)
+command(app, "peers")(dag.peers)
 command(app, "fsck")(maintenance.fsck)
 command(app, "backup")(maintenance.backup)
 command(app, "restore")(maintenance.restore)

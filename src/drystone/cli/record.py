@@ -291,6 +291,13 @@ def _answer_text(answer: "Answer") -> str:
     )
 
 
+def _witness_text(count: int | None) -> str | None:
+    """Say how many other gateways built on the record's vertex; an older node does not tell."""
+    if count is None:
+        return None
+    return f"{count} other {'gateway' if count == 1 else 'gateways'} built on its vertex"
+
+
 def _record_text(name: str, found: dict[str, Any]) -> str:
     pairs: list[tuple[str, object]] = [
         ("record", f"{name}, epoch {found['epoch']}, number {found['seq']}"),
@@ -305,6 +312,7 @@ def _record_text(name: str, found: dict[str, Any]) -> str:
         pairs.append(("calls", f"{found['call']['contract']}.{found['call']['function']}"))
     pairs += [
         ("committed", f"{found['committed']} in block {found['height']}"),
+        ("witnesses", _witness_text(found.get("witnesses"))),
         ("log index", found["log_index"]),
         ("id", found["id"]),
         ("bytes", found["length"]),

@@ -44,6 +44,8 @@ from drystone.ledger.genesis import validators_hash
 from drystone.node import logs
 from drystone.node.commits import Commits, RightsWatch, remember, settle
 from drystone.node.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
+from drystone.service.dag_reads import DagReads, LedgerOrder
+from drystone.service.dag_service import DagService
 from drystone.service.node_service import NodeService, find_place
 from drystone.service.pulse import Pulse
 from drystone.service.reads import Reads
@@ -113,6 +115,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
         last = ledger_stale.last
         pulse = Pulse(height=last.height, size=last.size, monotonic_s=time.monotonic)
         reads = Reads(ledger_read, vertices_read)
+        dag = DagReads(vertices_read, LedgerOrder(ledger_read), life=now_ms())
         commits = Commits()
         engine = LocalEngine(
             execute=parts.executor.execute,
@@ -161,6 +164,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
         service = NodeService(
             identity=identity,
             reads=reads,
+            dag=DagService(dag, run_in_reader=reader.run),
             run_in_reader=reader.run,
             checker=parts.checker,
             executor=parts.executor,

@@ -4,8 +4,8 @@ Writes go to intake, reads to the reader's thread, proofs of state to the execut
 call leaves the loop. Source: design.md section 7.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from drystone import __version__, limits
 from drystone.api.values import (
@@ -29,8 +29,6 @@ from drystone.api.values import (
     StreamInfo,
     StreamKey,
     VersionInfo,
-    VertexCursor,
-    VertexInfo,
 )
 from drystone.engine.local import LocalEngine
 from drystone.errors import DiskFull, NotFound
@@ -46,30 +44,22 @@ from drystone.home.room import DiskRoom
 from drystone.ledger import keyspace
 from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.service.contract_reads import ContractReads
+from drystone.service.dag_service import DagService, RunInReader
 from drystone.service.events import EventHub
 from drystone.service.health import Numbers, judge
 from drystone.service.proofs import Proofs
 from drystone.service.pulse import Pulse
 from drystone.service.reads import Reads
 from drystone.service.registry_reads import RegistryReads
+from drystone.service.vertex_part import VertexPart
 from drystone.trees.log import HASH_BYTES
 from drystone.trees.tiles import entry_bundle
 from drystone.workers import processes
 from drystone.workers.executor_client import BlockExecutor
 from drystone.workers.messages import Executed
 
-Result = TypeVar("Result")
 
-
-class RunInReader(Protocol):
-    """Runs a blocking read in the one thread that reads."""
-
-    def __call__(self, function: Callable[[], Result]) -> Awaitable[Result]:
-        """Give the function's result, or raise what it raises."""
-        ...
-
-
-class NodeService:
+class NodeService(VertexPart):
     """One running node, as the API sees it."""
 
     def __init__(
@@ -77,6 +67,7 @@ class NodeService:
         *,
         identity: Identity,
         reads: Reads,
+        dag: DagService,
         run_in_reader: RunInReader,
         checker: RecordChecker,
         executor: BlockExecutor,
@@ -90,12 +81,11 @@ class NodeService:
         pids: Sequence[int],
         restarts: int,
     ) -> None:
+        super().__init__(reads=reads, dag=dag, run_in_reader=run_in_reader)
         self._identity = identity
-        self._reads = reads
         self._registry = RegistryReads(reads.ledger)
         self._contracts = ContractReads(reads.ledger)
         self._proofs = Proofs(identity, reads)
-        self._run = run_in_reader
         self._checker = checker
         self._executor = executor
         self._engine = engine
@@ -137,6 +127,7 @@ class NodeService:
     def stop(self) -> None:
         """End event streams: the node stops."""
         self._hub.stop()
+        self._dag.stop()
 
     # --- writes ------------------------------------------------------------------------------------
 
@@ -165,7 +156,10 @@ class NodeService:
 
     async def record(self, stream: StreamKey, *, epoch: int, seq: int) -> FoundRecord | None:
         """The accepted record at a stream position."""
-        return await self._run(lambda: self._reads.record(stream, epoch=epoch, seq=seq))
+        found = await self._run(lambda: self._reads.record(stream, epoch=epoch, seq=seq))
+        if found is None:
+            return None
+        return replace(found, witnesses=await self._dag.witnesses(found.vertex))
 
     async def records(
         self,
@@ -267,29 +261,6 @@ class NodeService:
         """A block's outcomes other than a plain `accepted`."""
         return await self._run(lambda: self._reads.outcomes(height))
 
-    async def vertex(self, vertex_id: bytes) -> VertexInfo | None:
-        """One vertex with its body."""
-        return await self._run(lambda: self._reads.vertex(vertex_id))
-
-    async def vertices(
-        self,
-        author: tuple[str, str] | None,
-        *,
-        after: VertexCursor | None,
-        limit: int,
-        newest_first: bool = False,
-    ) -> Sequence[VertexInfo]:
-        """Vertices by place, without bodies."""
-        return await self._run(
-            lambda: self._reads.vertices_by_place(
-                author, after=after, limit=limit, newest_first=newest_first
-            )
-        )
-
-    async def tips(self) -> Sequence[VertexInfo]:
-        """Vertices without children."""
-        return await self._run(self._reads.tips)
-
     # --- proofs ------------------------------------------------------------------------------------
 
     async def checkpoint(self) -> bytes:
@@ -357,7 +328,7 @@ class NodeService:
     async def metrics(self) -> NodeMetrics:
         """The node's numbers."""
         vertices_bytes, ledger_bytes = self._room.sizes()
-        tips = await self.tips()
+        tips = await self._dag.tips()
         return NodeMetrics(
             height=self._pulse.height,
             log_size=self._pulse.size,

@@ -248,11 +248,10 @@ class Reads:
         listed = self.vertices.listed(author, after=after, limit=limit, newest_first=newest_first)
         return [self._vertex_info(Body(stored, None)) for stored in listed]
 
-    def tips(self) -> list[VertexInfo]:
-        """Give the authors' last vertices that no other author's last vertex links to."""
-        heads = list(self.vertices.frontier().values())
-        linked = {link for stored in heads for link in decode_header(stored.header).links}
-        return [self._vertex_info(Body(one, None)) for one in heads if one.id not in linked]
+    def headers(self, vertex_ids: Sequence[bytes]) -> list[VertexInfo]:
+        """Give those vertices of a list that are here, without bodies."""
+        stored = [self.vertices.find(one) for one in vertex_ids]
+        return [self._vertex_info(Body(one, None)) for one in stored if one is not None]
 
     def body(self, vertex_id: bytes) -> Body | None:
         """Give a vertex and its records' bytes; the last few are remembered."""

@@ -7,8 +7,10 @@ Time stands still unless a test moves it. Stands in for `node/wiring.py` in test
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
+from drystone.api.dag_values import DagCursor, DagPage, ForkInfo, FrontierInfo, PeerInfo
 from drystone.api.values import (
     BlockInfo,
     ContractInfo,
@@ -47,7 +49,7 @@ from drystone.ledger.change import Block, Change, OrderedVertex
 from drystone.ledger.genesis import FirstMember, Genesis, prove, validators_hash
 from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.ledger.rights import check_rights, find_rights
-from drystone.limits import REQUEST_RECORDS_MAX, TILE_WIDTH
+from drystone.limits import DAG_ROWS_MAX, DAG_WINDOW_VERTICES, REQUEST_RECORDS_MAX, TILE_WIDTH
 from drystone.proof import completeness
 from drystone.proof.finality import NodeFinality, node_finality, sign_checkpoint
 from drystone.proof.receipt import attach_receipts, issue_receipt
@@ -62,8 +64,9 @@ from drystone.records.record import (
     stream_id,
     write_record,
 )
-from drystone.records.vertex import Vertex, decode_header, seal_vertex
+from drystone.records.vertex import Vertex, decode_header, seal_vertex, vertex_id
 from drystone.service.contract_reads import ContractReads
+from drystone.service.dag_window import DagWindow
 from drystone.service.registry_reads import RegistryReads
 from drystone.storage.memory import MemoryView
 from drystone.trees import log
@@ -74,6 +77,7 @@ ORIGIN = "ledger.example/main"
 NODE = SecretKey.generate(cose.ALG_EDDSA, b"n" * 32)
 OPERATOR = SecretKey.generate(cose.ALG_EDDSA, b"o" * 32)
 NOW_MS = 1_762_340_400_000
+LIFE = 7
 
 
 class StoredBlock:
@@ -114,6 +118,10 @@ class MemoryService:
         self.found: dict[tuple[StreamKey, int, int], FoundRecord] = {}
         self.accepted_order: dict[StreamKey, list[Item]] = {}
         self.tip: bytes | None = None
+        self.own_seq = 0
+        self.window = DagWindow(size_max=DAG_WINDOW_VERTICES)
+        self.peer_infos: list[PeerInfo] = []
+        self.fork_infos: list[ForkInfo] = []
         self.news = asyncio.Condition()
         self.stopped = False
         self.unwell: str | None = None
@@ -202,15 +210,16 @@ class MemoryService:
         return verified
 
     def _commit(self, taken: list[Verified]) -> tuple[tuple[str, str, int, int], int, list[str]]:
-        seq = len(self.vertices_by_id)
-        header_raw, vertex_id = seal_vertex(
+        seq = self.own_seq
+        self.own_seq += 1
+        header_raw, own_id = seal_vertex(
             secret=NODE,
             iss="ewz",
             sub="gw-1",
             epoch=0,
             seq=seq,
             parent=self.tip,
-            links=[],
+            links=self._links(),
             time_ms=self.now_ms,
             records=[one.record.raw for one in taken],
             entries=[one.record.entry for one in taken],
@@ -227,10 +236,34 @@ class MemoryService:
         )
         change = apply(self.view, block)
         vertex = Vertex(header, tuple(one.record.raw for one in taken))
-        self.tip = vertex_id
-        self.vertices_by_id[vertex_id] = (vertex, change.height, 0)
-        self._install(change, [vertex_id], taken)
+        self.tip = own_id
+        self.hold(vertex, change.height)
+        self._install(change, [own_id], taken)
         return ("ewz", "gw-1", 0, seq), change.height, [one.code for one in change.outcomes]
+
+    def hold(self, vertex: Vertex, height: int | None) -> bytes:
+        """Keeps a vertex, its own or another author's."""
+        header = vertex.header
+        own_id = vertex_id(header, self.view.ledger)
+        number = len(self.vertices_by_id) + 1
+        self.vertices_by_id[own_id] = (vertex, height, None if height is None else 0)
+        self.window.add(header, vertex_id=own_id, number=number, height=height)
+        return own_id
+
+    def _links(self) -> list[bytes]:
+        """Other gateways' tips, for the next vertex."""
+        others = [one for one in self.window.tips() if one != self.tip]
+        return others[:4]
+
+    def order(self, own_id: bytes, height: int) -> None:
+        """Says that a block orders a vertex."""
+        self.vertices_by_id[own_id] = (self.vertices_by_id[own_id][0], height, 0)
+        self.window.order(own_id, height=height)
+
+    async def tell(self) -> None:
+        """Wakes whoever waits for news."""
+        async with self.news:
+            self.news.notify_all()
 
     def _install(self, change: Change, vertices: list[bytes], taken: list[Verified]) -> None:
         first = len(self.leaves)
@@ -334,7 +367,10 @@ class MemoryService:
     # --- reading -----------------------------------------------------------------------------
 
     async def record(self, stream: StreamKey, *, epoch: int, seq: int) -> FoundRecord | None:
-        return self.found.get((stream, epoch, seq))
+        found = self.found.get((stream, epoch, seq))
+        if found is None:
+            return None
+        return replace(found, witnesses=self.window.witnesses(found.vertex))
 
     async def records(
         self,
@@ -548,7 +584,7 @@ class MemoryService:
             root=header.root,
             height=height,
             position=position,
-            witnesses=0,
+            witnesses=self.window.witnesses(vertex_id) or 0,
             header=header.raw,
             body=vertex.body if body else None,
         )
@@ -578,7 +614,50 @@ class MemoryService:
         return [one for one in listed if author in (None, (one.iss, one.sub))][:limit]
 
     async def tips(self) -> list[VertexInfo]:
-        return [] if self.tip is None else [self._vertex(self.tip, body=False)]
+        return [self._vertex(one, body=False) for one in self.window.tips()]
+
+    async def dag(self, *, after: DagCursor | None, limit: int) -> DagPage:
+        stamp = after.stamp if after is not None and after.life == LIFE else 0
+        found = self.window.changed(after=stamp, limit=limit)
+        behind = self.window.stamp_behind(found)
+        more = behind < self.window.stamp
+        return DagPage(vertices=found, cursor=DagCursor(LIFE, behind), more=more)
+
+    async def dag_changes(self, after: DagCursor | None) -> AsyncIterator[DagPage]:
+        cursor = after
+        while not self.stopped:
+            page = await self.dag(after=cursor, limit=DAG_ROWS_MAX)
+            cursor = page.cursor
+            if page.vertices:
+                yield page
+            async with self.news:
+                if not self.stopped and self.window.stamp == cursor.stamp:
+                    await self.news.wait()
+
+    async def frontier(self) -> list[FrontierInfo]:
+        last: dict[tuple[str, str], VertexInfo] = {}
+        for one in await self.vertices(None, after=None, limit=1 << 30):
+            last[one.iss, one.sub] = one
+        waiting = self.window.waiting_by_author()
+        return [
+            FrontierInfo(
+                iss=one.iss,
+                sub=one.sub,
+                epoch=one.epoch,
+                seq=one.seq,
+                id=one.id,
+                time_ms=one.time_ms,
+                height=one.height,
+                waiting=sum(n for author, n in waiting.items() if author == name),
+            )
+            for name, one in sorted(last.items())
+        ]
+
+    async def forks(self) -> list[ForkInfo]:
+        return self.fork_infos
+
+    async def peers(self) -> list[PeerInfo]:
+        return self.peer_infos
 
     # --- proofs ------------------------------------------------------------------------------
 

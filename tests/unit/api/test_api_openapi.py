@@ -24,6 +24,8 @@ HIDDEN = (
     "/vertices",
     "/receipts",
     "/contracts",
+    "/dag",
+    "/forks",
 )
 
 

@@ -13,12 +13,11 @@ from drystone.api import rows
 from drystone.api.lists import (
     CBOR,
     Listed,
-    ListQuery,
     Order,
-    RowT,
     decode_cursor,
     encode_cursor,
     negotiate,
+    page_of,
     render,
 )
 from drystone.api.proof_documents import (
@@ -77,7 +76,7 @@ async def list_outcomes(
 ) -> Response:
     """A block's outcomes other than a plain `accepted`: refusals, duplicates, and events."""
     listing = [rows.outcome_row(one, height=height) for one in await _outcomes(service, height)]
-    page, following = _page(listing, listed)
+    page, following = page_of(listing, listed)
     return render(request, rows.OutcomeRow, page, following)
 
 
@@ -91,7 +90,7 @@ async def list_block_events(
         for one in await _outcomes(service, height)
         for row in rows.event_rows(one, height=height)
     ]
-    page, following = _page(listing, listed)
+    page, following = page_of(listing, listed)
     return render(request, rows.EventRow, page, following)
 
 
@@ -99,14 +98,6 @@ async def _outcomes(service: Service, height: int) -> Sequence[OutcomeInfo]:
     if await service.block(height) is None:
         raise NotFound(f"no block {height}")
     return await service.outcomes(height)
-
-
-def _page(listing: list[RowT], listed: ListQuery) -> tuple[list[RowT], str | None]:
-    """A page of a list that is at hand whole; the cursor counts its rows."""
-    start = 0 if listed.after is None else decode_cursor(listed.after, int)[0]
-    page = listing[start : start + listed.limit]
-    more = len(listing) > start + listed.limit
-    return page, encode_cursor(start + listed.limit) if more else None
 
 
 @add_list(router, "/v1/vertices", row=rows.VertexRow)

@@ -70,6 +70,8 @@
     source.onerror = () => show(false);
     source.addEventListener("block", refresh);
   };
+  // Another script knows of news that no block tells: a gateway that is cut off still seals.
+  document.addEventListener("drystone:look", refresh);
   const rest = () => { if (source) { source.close(); source = null; } };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { rest(); } else { listen(); refresh(); }
