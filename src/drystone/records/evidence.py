@@ -62,14 +62,29 @@ def decode_fork(data: bytes, *, ledger: bytes) -> Fork:
             raise EvidenceMalformed(f"evidence is [{TAG!r}, a, b]")
         if not isinstance(items[1], bytes) or not isinstance(items[2], bytes):
             raise EvidenceMalformed("evidence holds two byte strings")
-        fork = Fork(_read_signed(items[1]), _read_signed(items[2]))
+        fork = read_fork(items[1], items[2], ledger=ledger)
     except Refused as error:
         raise EvidenceMalformed(f"evidence: {error}") from error
-    if type(fork.a) is not type(fork.b) or place_of(fork.a) != place_of(fork.b):
-        raise EvidenceMalformed("the two are not of one place")
-    if id_of(fork.a, ledger) >= id_of(fork.b, ledger):
-        raise EvidenceMalformed("the two are one, or not in the order of their ids")
+    if fork.a.raw != items[1]:
+        raise EvidenceMalformed("the two are not in the order of their ids")
     return fork
+
+
+def read_fork(a: bytes, b: bytes, *, ledger: bytes) -> Fork:
+    """Read two originals, in any order, that are of one kind and one place and have different ids.
+
+    The one rule of what a fork is; does not check the signatures: `check_fork` does.
+
+    Raises:
+        EvidenceMalformed: they are no fork. Others: as `check_form` and `decode_header`.
+    """
+    pair = (_read_signed(a), _read_signed(b))
+    if type(pair[0]) is not type(pair[1]) or place_of(pair[0]) != place_of(pair[1]):
+        raise EvidenceMalformed("the two are not of one place")
+    first, second = sorted(pair, key=lambda signed: id_of(signed, ledger))
+    if id_of(first, ledger) == id_of(second, ledger):
+        raise EvidenceMalformed("the two are one and the same")
+    return Fork(first, second)
 
 
 def check_fork(fork: Fork, *, ledger: bytes, key_of: KeyOf) -> None:

@@ -364,6 +364,17 @@ class TestFork:
         world.author.seq, world.author.parent = header.seq, header.parent
         assert self.evidence(world, header.raw, header.raw, "vertex").code == "evidence-malformed"
 
+    def test_records_called_vertices_are_no_evidence(self, world: World, meter: Actor) -> None:
+        a, b = world.reading(meter, 1, seq=0), world.reading(meter, 2, seq=0)
+        assert self.evidence(world, a, b, "vertex").code == "evidence-malformed"
+
+    def test_record_and_vertex_are_no_evidence(self, world: World, meter: Actor) -> None:
+        seq, parent = world.author.seq, world.author.parent
+        header = decode_vertex(world.vertex([])).header
+        world.author.seq, world.author.parent = seq, parent
+        record = world.reading(meter, 1, seq=0)
+        assert self.evidence(world, record, header.raw).code == "evidence-malformed"
+
     def test_vertices_of_two_places_are_no_evidence(self, world: World, meter: Actor) -> None:
         seq, parent = world.author.seq, world.author.parent
         a = decode_vertex(world.vertex([world.reading(meter, 1)])).header
