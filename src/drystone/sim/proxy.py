@@ -1,7 +1,7 @@
 """A bad link between real processes: a proxy that forwards TCP as slowly, late and unreliably as a profile says.
 
-Lives here: the links of one process (`sim/proxy_link.py`) by name; cut, heal, flap, slow and status by call, or by a line
-of JSON over a loopback socket. May not: look into what it forwards, or be anything but a tool for tests and demos.
+Lives here: the links of one process (`sim/proxy_link.py`) by name; cut, heal, flap, slow and status by call, or by a
+line of JSON over a loopback socket. May not: look into what it forwards, or be more than a tool for tests and demos.
 
     python -m drystone.sim.proxy --seed 7 --link name=a-b,target=127.0.0.1:8421,profile=village
     {"control": "127.0.0.1:41833", "links": {"a-b": "127.0.0.1:41835"}}

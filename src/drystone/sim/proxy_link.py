@@ -1,6 +1,6 @@
 """One bad link: a port on loopback that forwards TCP as slowly, late and unreliably as a profile says.
 
-What is lost on a radio is repeated by the radio or by TCP, so a loss here costs time and air, never bytes. May not: look
+What is lost on a radio is repeated by the radio or by TCP: a loss here costs time and air, no bytes. May not: look
 into what it forwards. `sim/proxy.py` makes many of them and takes commands. Source: sim/profiles.py.
 """
 

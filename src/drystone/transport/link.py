@@ -80,6 +80,11 @@ def _no_matter(peer: Author, fault: DrystoneError | None) -> None:
     """Do nothing about a link that ended."""
 
 
+def _everybody(_: Author) -> bool:
+    """Dial whoever has an address."""
+    return True
+
+
 def is_live(message: bytes) -> bool:
     """Say whether a message goes before those that catch up: everything but bodies, blocks and rows."""
     return type_of(message) not in {Body, Blocks, Rows}
@@ -93,6 +98,8 @@ class Hooks(Generic[E]):
     """A peer is there (name, whether we dialled): its session, or None to turn it away for now."""
     keys_of: Callable[[Author], Collection[PublicKey]]
     """Keys that a member has on the ledger as far as is known here, and may link with (`links.keys_on`)."""
+    admits: Callable[[Author], bool] = _everybody
+    """Whether a peer is to be dialled now: not while it is degraded."""
     on_effects: Callable[[Author, E], Awaitable[None]] = _nothing
     """A session's effects, after their messages were queued; the link reads on when it is done."""
     on_closed: Callable[[Author, DrystoneError | None], None] = _no_matter

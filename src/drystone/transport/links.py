@@ -56,6 +56,9 @@ BACKLOG: Final = 64
 WATCH_S: Final = 2.0
 """How often the files of `tls/` are looked at for a change, and open links checked against them and the registry."""
 
+RESTS_S: Final = 1.0
+"""How often a degraded peer is asked after."""
+
 LASTED_S: Final = 10.0
 """A link that lasted this long, and ended without a fault, is dialled again as if it were the first time."""
 
@@ -77,15 +80,18 @@ class Links(Generic[E]):
         settings: SyncSettings,
         hooks: Hooks[E],
         clock_ms: Callable[[], int],
+        unix_s: Callable[[], float],
         random: Random,
     ) -> None:
-        """Read the certificates; nothing is opened before `run`. `clock_ms` gives Unix time.
+        """Read the certificates; nothing is opened before `run`.
+
+        `clock_ms` is the sessions' clock, which never goes back; `unix_s` the wall's, for certificates that end.
 
         Raises: TlsFilesInvalid, ConfigInvalid (an address is none, a peer is this node itself).
         """
         self._own = own
         self._settings, self._hooks = settings, hooks
-        self._clock_ms, self._random = clock_ms, random
+        self._clock_ms, self._unix_s, self._random = clock_ms, unix_s, random
         self._admission = Admission(own=own, secret=secret, files=files, keys_of=hooks.keys_of)
         self._bucket = Bucket(settings.bytes_s)
         self._peers: dict[Author, PeerState[E]] = {}
@@ -177,7 +183,7 @@ class Links(Generic[E]):
 
     def recheck(self) -> None:
         """End links whose certificate was revoked or has expired, or whose key the ledger no longer knows."""
-        now_s = self._clock_ms() // 1000
+        now_s = int(self._unix_s())
         for peer in self._peers.values():
             if peer.link is None:
                 continue
@@ -262,6 +268,10 @@ class Links(Generic[E]):
                 peer.changed.clear()
                 await peer.changed.wait()
                 continue
+            if not self._hooks.admits(name):
+                peer.problem = peer.problem or "left alone for what it did"
+                await asyncio.sleep(RESTS_S)
+                continue
             address = peer.addresses[turn % len(peer.addresses)]
             turn += 1
             if await self._dial(name, peer, address):
@@ -270,9 +280,7 @@ class Links(Generic[E]):
                 peer.failures += 1
             if not self._running:
                 return
-            delay_ms = limits.LINK_BACKOFF_MS_MIN * 2 ** min(peer.failures, 16)
-            delay_ms = min(delay_ms, limits.LINK_BACKOFF_MS_MAX)
-            await asyncio.sleep(delay_ms * (0.5 + self._random.random() / 2) / 1000)
+            await asyncio.sleep(backoff_s(peer.failures, self._random))
 
     async def _dial(self, name: Author, peer: PeerState[E], address: str) -> bool:
         """Open a link and carry it to its end; say whether it was worth dialling again at once."""
@@ -374,3 +382,9 @@ class Links(Generic[E]):
                 except TlsFilesInvalid as error:
                     log.error("the certificates stay as they were: %s", error)
             self.recheck()
+
+
+def backoff_s(failures: int, random: Random) -> float:
+    """Give the pause before a peer is dialled again, s: doubles with each failure, half of it drawn."""
+    whole_ms = min(limits.LINK_BACKOFF_MS_MIN << min(failures, 16), limits.LINK_BACKOFF_MS_MAX)
+    return whole_ms * (0.5 + random.random() / 2) / 1000

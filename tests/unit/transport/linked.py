@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import NamedTuple
 from drystone.errors import DrystoneError
 from drystone.formats.cose import ALG_EDDSA
 from drystone.home.authority import Authority, TlsFiles, install
+from drystone.home.certificates import private_pem
 from drystone.home.config import PeerSettings, SyncSettings
 from drystone.records.dag import Author
 from drystone.records.key import PublicKey, SecretKey
-from drystone.transport.links import Hooks, Links, LinkSession
-
-NOW_S = 1_800_000_000
-"""What the tests' authorities take for now is the machine's own time: OpenSSL reads that clock."""
+from drystone.transport.link_tls import PROTOCOL
+from drystone.transport.links import Hooks, Links, LinkSession, address_of
 
 
 class Said(NamedTuple):
@@ -93,20 +91,19 @@ class Member:
         self.closed.append(fault)
 
     def make_links(
-        self, *peers: "tuple[Member, str]", listen: bool = False, idle_s: int = 300, bytes_s: int = 0,
+        self, *peers: "tuple[Member, str]", listen: bool = False, idle_s: float = 300, bytes_s: int = 0,
         links_max: int = 128,
     ) -> Links[Said]:  # fmt: skip
         """Make the links; nothing is opened yet."""
         settings = SyncSettings(
             listen="127.0.0.1:0" if listen else "",
-            idle_s=idle_s,
             bytes_s=bytes_s,
             links_max=links_max,
             peers=tuple(
                 PeerSettings(name=f"{peer.name.iss}/{peer.name.sub}", address=address)
                 for peer, address in peers
             ),
-        )
+        ).model_copy(update={"idle_s": idle_s})
         self.links = Links(
             own=self.name,
             secret=self.secret,
@@ -118,7 +115,8 @@ class Member:
                 on_effects=self.on_effects,
                 on_closed=self.on_closed,
             ),
-            clock_ms=lambda: self.town.now_s * 1000,
+            clock_ms=lambda: int(asyncio.get_running_loop().time() * 1000),
+            unix_s=lambda: self.town.unix_s,
             random=Random(7),
         )
         return self.links
@@ -148,6 +146,7 @@ class Town:
     def __init__(self, root: Path, now_s: int) -> None:
         self.root = root
         self.now_s = now_s
+        self.unix_s = float(now_s)
         self.random = Random(5)
         self.registry: dict[Author, tuple[PublicKey, ...]] = {}
         self.authority = self.make_authority("ewz")
@@ -178,17 +177,43 @@ async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
             await asyncio.sleep(0.005)
 
 
-def plain_socket(at: str) -> socket.socket:
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def plain(at: str) -> Streams:
     """Connect without TLS."""
-    host, _, port = at.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return await asyncio.open_connection(*address_of(at))
 
 
-def client_context(member: Member | None, *, key_file: Path | None = None) -> ssl.SSLContext:
-    """A context of a program that is not ours."""
+async def foreign(
+    at: str,
+    member: Member | None,
+    *,
+    alpn: str | None = PROTOCOL,
+    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+) -> Streams:
+    """Connect as a program that is not ours, with a member's certificate or none; trusts whoever answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    if member is not None and key_file is not None:
-        context.load_cert_chain(str(member.files.node), str(key_file))
-    return context
+    context.minimum_version = context.maximum_version = version
+    if alpn is not None:
+        context.set_alpn_protocols([alpn])
+    if member is not None:
+        key = member.files.folder / "key.pem"
+        key.write_bytes(private_pem(member.secret, b"test"))
+        context.load_cert_chain(str(member.files.node), str(key), password="test")
+    return await asyncio.open_connection(*address_of(at), ssl=context)
+
+
+async def read_to_end(streams: Streams) -> bytes:
+    """Read what comes until the other side hangs up, in whatever way; then close."""
+    reader, writer = streams
+    data = b""
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(65_536):
+            data += piece
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return data
