@@ -13,12 +13,13 @@ A session is pure. What it wants done comes out as `Effects`; whoever drives it 
 Place in a record's life: between vertex and order, at the border to others. Source: docs/spec/sync.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from drystone import limits
 from drystone.errors import PeerFault
+from drystone.gateway.sync.announcement import Announcement
 from drystone.gateway.sync.messages import (
     Done,
     Have,
@@ -158,8 +159,17 @@ class Holdings(Protocol):
         """Give the evidence known here by the digest of whose it is."""
         ...
 
-    def announcements(self) -> dict[Author, bytes]:
+    def announcements(self) -> dict[Author, Announcement]:
         """Give the newest announcement of each member."""
+        ...
+
+    def announced_digest(self) -> bytes:
+        """Give the digest of all announcements."""
+        ...
+
+    @property
+    def notices(self) -> int:
+        """Rises with every piece of evidence and every announcement."""
         ...
 
     @property
@@ -173,16 +183,20 @@ class Holdings(Protocol):
         """Give the place of a vertex that is kept or staged."""
         ...
 
-    def at(self, author: Author, *, epoch: int, seq: int) -> tuple[bytes, ...]:
-        """Give the ids at a place, kept or staged."""
+    def tops_of(self, author: Author) -> list[tuple[int, int]]:
+        """Give the places where an author's chain ends, staged vertices included, lowest first."""
+        ...
+
+    def takes(self, header: VertexHeader) -> bool:
+        """Whether a header may be staged: not if it were one branch too many of its author."""
         ...
 
     def wants_body(self, own_id: bytes) -> bool:
         """Whether the header is here, its body is not, and should be."""
         ...
 
-    def wanted(self, *, limit: int) -> list[bytes]:
-        """Give vertices whose bodies are wanted, in the order of arrival."""
+    def wanted(self) -> Iterable[tuple[bytes, int]]:
+        """Give id and length of bodies still to come, in the order of arrival."""
         ...
 
     def wanted_header(self, own_id: bytes) -> VertexHeader | None:
@@ -217,9 +231,9 @@ class Holdings(Protocol):
         ...
 
     def add_announcement(self, signed: bytes) -> bool | None:
-        """Take an announcement: true when it is new, false when it is known, None when a newer one is known.
+        """Take an announcement: true when it is new, false when it is known or its member unknown, None when outdated.
 
         Raises:
-            AnnouncementForged: it is not signed by the member it names. AuthorUnknown is no fault: false.
+            AnnouncementForged: it is malformed, or not signed by the member it names.
         """
         ...

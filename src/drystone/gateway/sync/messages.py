@@ -124,14 +124,16 @@ class Headers(NamedTuple):
     """Vertex headers, oldest of an author first: an answer, or new ones unasked (number 0)."""
 
     number: int
+    more: bool
+    """Whether the answer was cut short: what follows the last header given may be asked for next."""
     headers: tuple[bytes, ...]
 
 
 class WantBodies(NamedTuple):
     """Ask for deflated bodies, each from an offset on; what a side has begun it need not be sent again."""
 
-    bodies: tuple[tuple[bytes, int], ...]
-    """Vertex id and offset."""
+    bodies: tuple[tuple[bytes, int, int], ...]
+    """Vertex id, offset, and how many bytes at most for now."""
 
 
 class Body(NamedTuple):
@@ -224,6 +226,15 @@ class WantFrontier(NamedTuple):
     """Ask for the whole frontier: a delta was lost."""
 
 
+class Part(NamedTuple):
+    """A piece of one long message (of blocks), in order; nothing but its pieces' order says which belong together."""
+
+    number: int
+    """From 0."""
+    last: bool
+    data: bytes
+
+
 Message: TypeAlias = (
     Hello
     | Frontier
@@ -242,4 +253,5 @@ Message: TypeAlias = (
     | Bye
     | Ping
     | WantFrontier
+    | Part
 )

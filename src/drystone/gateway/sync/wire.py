@@ -8,6 +8,7 @@ On a stream a message follows its length, four bytes, big-endian (`frame`, `Fram
 
 Source: docs/spec/sync.cddl, docs/spec/sync.md.
 """
+# tidy: long, because it is one table: every message, how it is written, how it is read
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -34,6 +35,7 @@ from drystone.gateway.sync.messages import (
     Hello,
     Message,
     OrderedBlock,
+    Part,
     Ping,
     Point,
     Rows,
@@ -151,8 +153,8 @@ def _write_plain(message: Any) -> Sequence[Encodable]:
 # --- reading ---------------------------------------------------------------------------------------
 
 
-def decode_message(data: bytes) -> Message:
-    """Read a message; what it returns encodes to the same bytes.
+def decode_message(data: bytes, *, whole: bool = False) -> Message:
+    """Read a message; what it returns encodes to the same bytes. `whole`: it was put together from parts, and is long.
 
     Checks size, items, spelling, type, field types, counts and ranges; block entries are read too. Does not check
     evidence, announcements, vertex headers or deflated bytes: they are opened where they are used.
@@ -161,7 +163,9 @@ def decode_message(data: bytes) -> Message:
         MessageMalformed: it is something else.
     """
     try:
-        check_items(data)
+        check_items(
+            data, bytes_max=limits.SYNC_WHOLE_BYTES_MAX if whole else limits.SYNC_MESSAGE_BYTES_MAX
+        )
         items = cbor.decode(data)
         if not isinstance(items, list) or not items:
             _refuse("a message is an array that starts with its type")
@@ -178,7 +182,7 @@ def decode_message(data: bytes) -> Message:
         raise MessageMalformed(f"{error.code}: {error}") from error
 
 
-def check_items(data: bytes) -> None:
+def check_items(data: bytes, *, bytes_max: int = limits.SYNC_MESSAGE_BYTES_MAX) -> None:
     """Check that a message is short enough and holds few enough items to be built in memory.
 
     Looks at heads only and builds nothing. Does not check that the bytes are CBOR.
@@ -186,8 +190,8 @@ def check_items(data: bytes) -> None:
     Raises:
         MessageMalformed: it is too long, or holds too many items.
     """
-    if len(data) > limits.SYNC_MESSAGE_BYTES_MAX:
-        _refuse(f"a message of {len(data)} bytes, at most {limits.SYNC_MESSAGE_BYTES_MAX}")
+    if len(data) > bytes_max:
+        _refuse(f"a message of {len(data)} bytes, at most {bytes_max}")
     if len(data) <= limits.SYNC_MESSAGE_ITEMS_MAX:
         return  # Every item has at least a byte.
     at = count = 0
@@ -271,7 +275,7 @@ _key: Final = _bytes(limits.STATE_KEY_BYTES_MAX)
 _value: Final = _bytes(limits.STATE_VALUE_BYTES_MAX)
 _evidence: Final = _bytes(limits.FORK_BYTES_MAX)
 _announcement: Final = _bytes(limits.ANNOUNCEMENT_BYTES_MAX)
-_any: Final = _bytes(limits.SYNC_MESSAGE_BYTES_MAX)
+_any: Final = _bytes(limits.SYNC_WHOLE_BYTES_MAX)
 
 
 def _rising(items: tuple[Item, ...], what: str) -> tuple[Item, ...]:
@@ -307,9 +311,14 @@ def _stretch(value: Value) -> Stretch:
     return stretch
 
 
-def _offset(value: Value) -> tuple[bytes, int]:
-    own_id, offset = _array(value, 2)
-    return _hash(own_id), read_uint(offset, limits.PACKED_BYTES_MAX, MessageMalformed, "an offset")
+def _piece(value: Value) -> tuple[bytes, int, int]:
+    own_id, offset, size = _array(value, 3)
+    size_max = limits.PACKED_BYTES_MAX
+    return (
+        _hash(own_id),
+        read_uint(offset, size_max, MessageMalformed, "an offset"),
+        read_uint(size, size_max, MessageMalformed, "a size"),
+    )
 
 
 def _vertex(value: Value) -> tuple[bytes, int]:
@@ -378,6 +387,11 @@ def _read_want(items: list[Value]) -> Want:
     )
 
 
+def _read_headers(items: list[Value]) -> Headers:
+    number, more, headers = items
+    return Headers(_uint(number), _bool(more), _list(headers, _header, limits.SYNC_HEADERS_MAX))
+
+
 def _read_rows(items: list[Value]) -> Rows:
     after, height, same, last, rows = items
     read = _list(rows, _row, limits.SYNC_ROWS_MAX)
@@ -418,8 +432,8 @@ _TABLE: Final[tuple[tuple[type[Message], int, _Read], ...]] = (
     (Hello, 11, _read_hello),
     (Frontier, 2, _read_frontier),
     (Want, 3, _read_want),
-    (Headers, 2, lambda i: Headers(_uint(i[0]), _list(i[1], _header, limits.SYNC_HEADERS_MAX))),
-    (WantBodies, 1, lambda i: WantBodies(_list(i[0], _offset, limits.SYNC_BODIES_MAX))),
+    (Headers, 3, _read_headers),
+    (WantBodies, 1, lambda i: WantBodies(_list(i[0], _piece, limits.SYNC_BODIES_MAX))),
     (Body, 4, _read_body),
     (Fork, 1, lambda i: Fork(_evidence(i[0]))),
     (Announce, 1, lambda i: Announce(_announcement(i[0]))),
@@ -432,6 +446,7 @@ _TABLE: Final[tuple[tuple[type[Message], int, _Read], ...]] = (
     (Bye, 2, lambda i: Bye(_text(i[0]), _text(i[1]))),
     (Ping, 2, lambda i: Ping(_digest(i[0]), _uint(i[1]))),
     (WantFrontier, 0, lambda _: WantFrontier()),
+    (Part, 3, lambda i: Part(_uint(i[0]), _bool(i[1]), _any(i[2]))),
 )
 """Every message in the order of its type number: its fields' count and its reader."""
 
