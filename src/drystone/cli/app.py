@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from drystone import __version__
 from drystone.cli import (
     access,
+    ca,
     contract_ledger,
     dag,
     dev,
@@ -40,7 +41,7 @@ EPILOG: Final = "Exit codes: " + "; ".join(
 ORDER: Final = (
     *("demo", "init", "up", "org", "device", "record", "import", "receipt", "completeness"),
     *("contract", "dev", "verify", "dag", "tips", "frontier", "forks", "peers"),
-    *("fsck", "backup", "restore", "token", "audit", "doctor"),
+    *("fsck", "backup", "restore", "token", "audit", "ca", "doctor"),
 )
 """Commands as a newcomer meets them."""
 
@@ -87,6 +88,7 @@ command(app, "fsck")(maintenance.fsck)
 command(app, "backup")(maintenance.backup)
 command(app, "restore")(maintenance.restore)
 app.add_typer(access.token, name="token")
+app.add_typer(ca.app, name="ca")
 command(app, "audit")(access.audit)
 command(app, "doctor")(doctor.doctor)
 app.add_typer(demo_app, name="demo")

@@ -121,7 +121,7 @@ def check_home(home: Path) -> Iterator[Finding]:
 
 def check_keys(home: Path) -> Iterator[Finding]:
     """Secrets are readable by their owner only."""
-    for folder in (home / "keys", home / "devices"):
+    for folder in (home / "keys", home / "devices", home / "ca"):
         if not folder.exists():
             continue
         open_ones = [path for path in [folder, *folder.rglob("*")] if path.stat().st_mode & 0o077]

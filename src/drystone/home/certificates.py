@@ -94,6 +94,30 @@ def read_certificate(der: bytes) -> Certificate:
     )
 
 
+def read_own(pem: bytes) -> Certificate:
+    """Take out of a node's own certificate what it says. Raises: TlsFilesInvalid, CertificateForeign."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    try:
+        return read_certificate(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+    except ValueError as error:
+        raise TlsFilesInvalid(f"node.pem: {error}") from error
+
+
+def read_authorities(pem: bytes) -> list[tuple[str, int]]:
+    """Give name and end (Unix seconds) of every authority in a PEM file. Raises: TlsFilesInvalid."""
+    from cryptography import x509
+
+    try:
+        found = [x509.load_pem_x509_certificate(block) for block in blocks(pem)]
+    except ValueError as error:
+        raise TlsFilesInvalid(f"ca.pem: {error}") from error
+    return [
+        (one.subject.rfc4514_string(), int(one.not_valid_after_utc.timestamp())) for one in found
+    ]
+
+
 def read_revoked(crl_pem: bytes) -> frozenset[tuple[bytes, int]]:
     """Give (issuer, serial) of everything that the lists in a PEM file revoke. Does not check their signatures: the
     handshake does, and a list that was tampered with can only close links.

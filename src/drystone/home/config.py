@@ -142,6 +142,15 @@ class GatewaySettings(Section):
         ge=0,
         description="Bytes that vertices.db may hold before bodies already ordered are dropped, the oldest first.",
     )
+    carries: bool = Field(
+        default=True,
+        description="Bodies of other gateways' vertices are taken too, to be passed on; false: headers only.",
+    )
+    uplink_url: str = Field(
+        default="",
+        max_length=512,
+        description="REST address of the uplink, from which receipts are fetched; empty: they are not here.",
+    )
 
 
 class PeerSettings(Section):

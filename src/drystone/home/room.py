@@ -21,8 +21,15 @@ class DiskRoom:
     """Knows whether there is room for more records."""
 
     def __init__(
-        self, home: Home, settings: StorageSettings, *, monotonic_s: Callable[[], float]
+        self,
+        home: Home,
+        settings: StorageSettings,
+        *,
+        monotonic_s: Callable[[], float],
+        used_bytes: Callable[[], int] | None = None,
     ) -> None:
+        """Begin to look. `used_bytes` says what the budget counts; left out, the files' sizes."""
+        self._used_bytes = used_bytes
         self._home = home
         self._settings = settings
         self._monotonic_s = monotonic_s
@@ -55,9 +62,18 @@ class DiskRoom:
         if free_bytes < self._settings.reserve_bytes:
             return f"{free_bytes} bytes are free, {self._settings.reserve_bytes} are kept"
         budget = self._settings.budget_bytes
-        if budget and sum(self.sizes()) > budget:
+        if budget and self._used() > budget:
             return f"the databases have reached their budget of {budget} bytes"
         return ""
+
+    def left_bytes(self) -> int:
+        """Give the bytes that may still be used: of the disk above the reserve, and of the budget."""
+        free_bytes = max(0, self.look_free() - self._settings.reserve_bytes)
+        budget = self._settings.budget_bytes
+        return min(free_bytes, max(0, budget - self._used())) if budget else free_bytes
+
+    def _used(self) -> int:
+        return sum(self.sizes()) if self._used_bytes is None else self._used_bytes()
 
 
 def _size(path: Path) -> int:

@@ -98,6 +98,7 @@ def answer_row(answer: Answer) -> dict[str, Any]:
         row["place"] = {"iss": iss, "sub": sub, "epoch": epoch, "seq": seq, "index": index}
     if answer.outcome is not None:
         row["outcome"] = answer.outcome
+        row["finality"] = answer.finality
     if answer.height is not None:
         row["height"] = answer.height
     if answer.retry_after_ms is not None:
