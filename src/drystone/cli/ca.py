@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from drystone.home.certificates import Issued
     from drystone.records.key import PublicKey
 
-app = typer.Typer(
-    help="Certificates for links: init, enrol, revoke, renew, list, show.", no_args_is_help=True
-)
+app = typer.Typer(help="Certificates for links: make, issue, revoke, list.", no_args_is_help=True)
 
 SERIAL_BYTES: Final = 16
 KEY_BYTES: Final = 32

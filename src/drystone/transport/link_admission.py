@@ -28,7 +28,7 @@ from drystone.records.dag import Author
 from drystone.records.key import PublicKey, SecretKey
 from drystone.transport.link import Traffic
 from drystone.transport.link_addresses import tune
-from drystone.transport.link_tls import TlsStream, read_contexts, stamp_of
+from drystone.transport.link_tls import Cut, TlsStream, read_contexts, stamp_of
 
 
 class Admitted(NamedTuple):
@@ -91,7 +91,7 @@ class Admission:
             self.check(certificate, expected)
         except PeerFault as fault:
             # Whom an authority vouches for is told why; anybody else has the alert of TLS.
-            with contextlib.suppress(PeerFault, ValueError):
+            with contextlib.suppress(Cut, PeerFault, ValueError):
                 stream.send(frame(encode_message(Bye(fault.code, ""))))
             stream.close()
             refused.add(traffic)

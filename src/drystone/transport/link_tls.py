@@ -189,7 +189,7 @@ class TlsStream:
     def send(self, data: bytes | memoryview) -> int:
         """Hand plain bytes to the operating system or asyncio's buffer; give the bytes on the wire.
 
-        Does not wait: call `drain` before the next one. Raises: LinkMalformed when the connection is of no more use.
+        Does not wait: call `drain` before the next one. Raises: Cut; LinkMalformed when the connection is of no more use.
         """
         view = memoryview(data)
         try:
@@ -203,15 +203,16 @@ class TlsStream:
         """Wait until nearly all of what was sent is with the operating system. Raises: Cut."""
         try:
             await self._writer.drain()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # uvloop's closed transport is the latter
             raise Cut(str(error)) from error
 
     def close(self) -> None:
         """Say goodbye and close; what does not go out at once stays unsaid."""
         with contextlib.suppress(ssl.SSLError, ValueError, OSError, RuntimeError):
             self._tls.unwrap()  # Raises that it wants the other side's goodbye; ours is in the buffer.
-        with contextlib.suppress(OSError, RuntimeError):
+        with contextlib.suppress(Cut, OSError, RuntimeError):
             self._forward()
+        with contextlib.suppress(OSError, RuntimeError):
             self._writer.close()
 
     def abort(self) -> None:
@@ -225,8 +226,10 @@ class TlsStream:
     def _forward(self) -> int:
         data = self._outgoing.read()
         if data:
-            self._count(0, len(data))
+            if self._writer.transport.is_closing():
+                raise Cut("the connection is closed")
             self._writer.write(data)
+            self._count(0, len(data))
         return len(data)
 
     async def _fill(self) -> int:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import uvloop
 
 from drystone.errors import DrystoneError
 from drystone.formats.cose import ALG_EDDSA
@@ -168,6 +170,13 @@ class Town:
 
     def keys_of(self, name: Author) -> Collection[PublicKey]:
         return self.registry.get(name, ())
+
+
+def run(work: Coroutine[Any, Any, None], loop_kind: str) -> None:
+    """Run a test's work on one of the loops that a node may have."""
+    factory = uvloop.new_event_loop if loop_kind == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(work, 60))
 
 
 async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from linked import Member, Said, Town, foreign, plain, read_to_end, until
+from linked import run as run_on
 
 from drystone import limits
 from drystone.errors import (
@@ -42,8 +43,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "LINK_BACKOFF_MS_MAX", 40)
 
 
+LOOP: list[str] = []
+"""The loop of the test that runs now."""
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
+def _loop(request: pytest.FixtureRequest) -> None:
+    LOOP.append(str(request.param))
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 60))
+    run_on(work, LOOP[-1])
 
 
 async def meet(a: Member, b: Member) -> None:
