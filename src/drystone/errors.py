@@ -849,6 +849,13 @@ class NodeAbsent(Unavailable):
     fix = "Start it (`drystone up`), or give its address (--url, or --home of a running node)."
 
 
+class NotHere(Unavailable):
+    """A gateway holds no ledger: what was asked for is at its uplink, once that has ordered it."""
+
+    code = "not-here"
+    fix = "Ask the uplink, or set `gateway.uplink_url` to its REST address; what is ordered is there."
+
+
 class DiskFull(Unavailable):
     """The disk or the disk budget is full; nothing more is acknowledged until there is room."""
 

@@ -16,6 +16,7 @@ from drystone.cli import (
     device,
     doctor,
     exits,
+    gateway,
     importing,
     maintenance,
     node,
@@ -39,7 +40,18 @@ EPILOG: Final = "Exit codes: " + "; ".join(
 )
 
 ORDER: Final = (
-    *("demo", "init", "up", "org", "device", "record", "import", "receipt", "completeness"),
+    *(
+        "demo",
+        "init",
+        "up",
+        "gateway",
+        "org",
+        "device",
+        "record",
+        "import",
+        "receipt",
+        "completeness",
+    ),
     *("contract", "dev", "verify", "dag", "tips", "frontier", "forks", "peers"),
     *("fsck", "backup", "restore", "token", "audit", "ca", "doctor"),
 )
@@ -69,6 +81,7 @@ app = typer.Typer(
 
 command(app, "init")(node.init)
 command(app, "up")(node.up)
+app.add_typer(gateway.app, name="gateway")
 org.app.add_typer(access.policy, name="policy")
 app.add_typer(org.app, name="org")
 app.add_typer(device.app, name="device")

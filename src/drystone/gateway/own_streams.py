@@ -9,10 +9,10 @@ Runs lie in mirror.db, as of an own vertex; what was sealed since is found again
 here decides. Place in a record's life: intake. Source: design.md sections 3 (streams as runs) and 4 (stale view).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
-from drystone.errors import Refused
+from drystone.errors import DiskFull, Refused
 from drystone.gateway.batch import Batch
 from drystone.ledger import keyspace
 from drystone.records import stream
@@ -25,6 +25,9 @@ STREAMS_REMEMBERED_MAX: Final = 16_384
 
 SAVE_VERTICES: Final = 64
 """Own vertices after which the streams are worth a transaction; a start reads at most so many again."""
+
+Put: TypeAlias = Callable[[Mapping[bytes, bytes], int], Awaitable[None]]
+"""Stores streams as of an own vertex's number."""
 
 NO_ID: Final = bytes(32)
 """Own runs carry no digest that anyone checks."""
@@ -60,6 +63,12 @@ class OwnStreams:
         self._through = max(self._through, number)
         self._vertices += 1
 
+    def replay(self, positions: Sequence[Position], *, number: int) -> None:
+        """Enter the positions of an own vertex that an earlier process sealed."""
+        self.take(positions)
+        self._through = max(self._through, number)
+        self._vertices += 1
+
     def take(self, positions: Sequence[Position]) -> None:
         """Enter positions; one that no stream of the ledger would take either is left out."""
         for position in positions:
@@ -91,18 +100,22 @@ class OwnStreams:
         """Whether enough has changed for a transaction."""
         return self._vertices >= SAVE_VERTICES
 
-    def save(self) -> None:
-        """Store what has changed; blocks, to be run where nothing is sealed meanwhile."""
+    async def save(self, put: Put) -> None:
+        """Store what has changed with `put`; what changes meanwhile is stored the next time."""
         if self._through == self._saved and not self._dirty:
             return
-        through = self._through
-        values = {key: stream.encode(self._known[key]) for key in self._dirty}
-        self._mirror.put_streams(values, through=through)
-        self._dirty.clear()
-        self._saved = through
+        through, dirty = self._through, self._dirty
+        self._dirty = set()
         self._vertices = 0
+        values = {key: stream.encode(self._known[key]) for key in dirty}
+        try:
+            await put(values, through)
+        except DiskFull:
+            self._dirty |= dirty
+            return
+        self._saved = through
         if len(self._known) > STREAMS_REMEMBERED_MAX:
-            self._known.clear()
+            self._known = {key: self._known[key] for key in self._dirty}
 
     def _stream(self, key: bytes) -> Stream:
         current = self._known.get(key)

@@ -1,9 +1,9 @@
-"""`python -m drystone.node HOME`: the front process, as the supervisor starts it."""
+"""`python -m drystone.node HOME`: the process of a role, as the supervisor starts it."""
 
 import logging
 import os
 
-from drystone.node.wiring import main
+from drystone.node.roles import main
 
 ended = main()
 logging.shutdown()

@@ -1,18 +1,14 @@
-"""The HTTP server around the API: uvicorn in the front's own loop, told when to stop by the node, not by signals.
+"""A node's HTTP: the API in a server (`web_server.py`), with a short way for posted records.
 
 Source: design.md sections 7 and 10.
 """
 
 import asyncio
-import contextlib
-import importlib.util
 import logging
 import socket
 import time
-from collections.abc import Generator, Sequence
-from typing import Final
+from collections.abc import Sequence
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,26 +23,10 @@ from drystone.home.audit import AuditLog
 from drystone.home.config import read_policy
 from drystone.home.layout import Identity
 from drystone.home.tokens import TokenBook, TokenFile
+from drystone.service.web_server import run_app
 from drystone.transport.http import PATH, records_route
 
-KEEP_ALIVE_S: Final = 75
-"""Seconds that an idle connection stays open."""
-
-GRACE_S: Final = 3
-"""Seconds that open requests get when the node stops."""
-
-BACKLOG: Final = 1_024
-
 log = logging.getLogger(__name__)
-
-
-class Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals to the node."""
-        yield
 
 
 def short_way(app: FastAPI, service: Service, settings: ApiSettings) -> ASGIApp:
@@ -100,25 +80,4 @@ async def serve(
         tokens=TokenBook(TokenFile(identity.home.tokens)),
         audit=AuditLog(identity.home.audit, now_ms=lambda: time.time_ns() // 1_000_000),
     )
-    server = Server(
-        uvicorn.Config(
-            short_way(create_app(service, settings), service, settings),
-            http="httptools" if importlib.util.find_spec("httptools") else "h11",
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-            backlog=BACKLOG,
-        )
-    )
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
+    await run_app(short_way(create_app(service, settings), service, settings), listener, stop)

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import gc
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,13 @@ STREAM = keyspace.stream(("ewz", "m-1"))
 
 def stored(number: int) -> StoredVertex:
     return StoredVertex(number, bytes([number]) * 32, "ewz", "gw", 0, number, b"")
+
+
+async def save(streams: OwnStreams, mirror: MirrorDB) -> None:
+    async def put(values: Mapping[bytes, bytes], through: int) -> None:
+        mirror.put_streams(values, through=through)
+
+    await streams.save(put)
 
 
 def batch(*seqs: int) -> Batch:
@@ -123,7 +130,7 @@ async def test_a_gateway_remembers_a_batch_only_while_somebody_waits(mirror: Mir
 async def test_own_streams_survive_a_start_as_of_their_vertex(mirror: MirrorDB) -> None:
     streams = OwnStreams(mirror)
     streams.note([batch(0, 1, 2), batch(5)], number=7)
-    streams.save()
+    await save(streams, mirror)
     streams.note([batch(3)], number=8)
     again = OwnStreams(mirror)
     assert again.through == 7
@@ -149,7 +156,7 @@ async def test_a_refused_records_position_is_free_again(mirror: MirrorDB) -> Non
 async def test_saving_what_has_not_changed_writes_nothing(mirror: MirrorDB) -> None:
     streams = OwnStreams(mirror)
     streams.note([batch(0)], number=1)
-    streams.save()
+    await save(streams, mirror)
     before = mirror.database.changes()
-    streams.save()
+    await save(streams, mirror)
     assert mirror.database.changes() == before

@@ -1,0 +1,243 @@
+"""A gateway's part in the exchange: the uplink's word goes into the mirror, and from there to whoever waits for it.
+
+Outcomes: checked and stored (`gateway/uplink.py`), then the sealer's waiters are told, refused records give their
+positions back, bodies may go. The registry: compared row by row, then rights are looked up anew. Nothing here decides.
+
+Place in a record's life: behind its commit, on the way back. Source: design.md section 3.2.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from drystone.errors import DatabaseCorrupt, Refused
+from drystone.formats import cbor
+from drystone.gateway.buffer import Buffer, Pruner
+from drystone.gateway.own_streams import OwnStreams
+from drystone.gateway.registry_copy import Asked, RegistryCopy
+from drystone.gateway.seal import Sealer
+from drystone.gateway.senders import Senders
+from drystone.gateway.sync.effects import Arrived, Effects, PeerName
+from drystone.gateway.sync.messages import Done, Rows
+from drystone.gateway.uplink import Uplink
+from drystone.gateway.verifiers import RecordChecker
+from drystone.home.room import DiskRoom
+from drystone.ledger.change import ALREADY
+from drystone.node.exchange import Exchange, Run
+from drystone.records.record import check_form
+from drystone.records.vertex import VertexHeader, decode_header
+from drystone.storage.mirror import MirrorDB, OrderedHere
+from drystone.storage.vertices import StoredVertex, VertexDB
+from drystone.workers.checked import Position, position_of
+
+ROWS_S: Final = 5.0
+"""The registry is compared again this long after the uplink has grown, at the earliest ..."""
+
+ROWS_IDLE_S: Final = 600.0
+"""... and this long after the last time at the latest, while there is a link."""
+
+SAVE_S: Final = 2.0
+"""How often it is looked whether the own streams are worth a transaction."""
+
+TAKEN: Final = frozenset({ALREADY})
+"""Codes after which a position is taken all the same."""
+
+log = logging.getLogger("drystone.node")
+
+
+class GatewayPart:
+    """What a gateway does with what peers tell."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange | None,
+        mirror: MirrorDB,
+        uplink: Uplink,
+        vertices: VertexDB,
+        pruner: Pruner,
+        streams: OwnStreams,
+        senders: Senders,
+        checker: RecordChecker,
+        sealer: Sealer,
+        buffer: Buffer,
+        room: DiskRoom,
+        own: tuple[str, str],
+        write: Run,
+    ) -> None:
+        self._exchange = exchange
+        self._mirror = mirror
+        self._uplink = uplink
+        self._vertices = vertices
+        self._pruner = pruner
+        self._streams = streams
+        self._senders = senders
+        self._checker = checker
+        self._sealer = sealer
+        self._buffer = buffer
+        self._room = room
+        self._own = own
+        self._write = write
+        self._copy = RegistryCopy(mirror)
+        self._copying: PeerName | None = None
+        self._copied_s = float("-inf")
+        self._copied_height = -1
+        self._pruned_at = 0
+
+    def check_room(self) -> None:
+        """Refuse to store others' vertices when what is acknowledged here needs the room. Raises: DiskFull."""
+        self._room.check()
+
+    def kept(self, stored: Sequence[StoredVertex], arrived: Sequence[Arrived]) -> None:
+        """Others' vertices are durable: they lie here to be passed on."""
+        del stored, arrived
+
+    async def opened(self, peer: PeerName) -> None:
+        """Ask an uplink for outcomes and for the registry."""
+        exchange = self._exchange
+        if exchange is None or peer not in exchange.uplinks:
+            return
+        place = self._mirror.place
+        await exchange.ask(peer, lambda session, now_ms: session.have(place, now_ms))
+        self._copying = None
+        await self._compare_rows(peer)
+
+    async def told(self, peer: PeerName, effects: Effects) -> None:
+        """Take outcomes and rows from an uplink; others' are not listened to. Raises: BlockForged."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        for evidence in effects.forks:
+            log.warning("a fork is known here: %d bytes of evidence are passed on", len(evidence))
+        if peer not in exchange.uplinks:
+            return
+        for done in effects.done:
+            await self._take(done)
+            place = done.place
+            await exchange.ask(peer, lambda session, now_ms, at=place: session.have(at, now_ms))
+        for rows in effects.rows:
+            await self._take_rows(peer, rows)
+
+    async def look(self) -> None:
+        """Compare the registry where an uplink has grown, or now and then."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        since_s = now_s - self._copied_s
+        for status in exchange.status():
+            if not status.linked or status.name not in exchange.uplinks:
+                continue
+            grown = status.height != self._copied_height
+            if since_s > ROWS_IDLE_S or (grown and since_s > ROWS_S):
+                await self._compare_rows(status.name)
+                return
+
+    async def save_streams(self) -> None:
+        """Save own streams now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(SAVE_S)
+            if self._streams.worth_saving:
+                await self._streams.save(self.put_streams)
+
+    async def put_streams(self, values: Mapping[bytes, bytes], through: int) -> None:
+        """Store own streams in the mirror."""
+        await self._write(lambda: self._mirror.put_streams(values, through=through))
+
+    # --- outcomes ----------------------------------------------------------------------------------
+
+    async def _take(self, done: Done) -> None:
+        settled = await self._write(lambda: self._uplink.take(done))
+        if not settled.ordered:
+            return
+        own = await self._write(lambda: self._read_own(settled.ordered))
+        for one in settled.ordered:
+            found = own.get(one.vertex)
+            if found is None:
+                continue
+            header, refused = found
+            self._buffer.ordered(records=header.count, size=header.length)
+            self._streams.free(refused)
+            self._sealer.settle(one.vertex, height=one.height, codes=one.codes)
+        dropped = await self._write(self._pruner.run)
+        if dropped:
+            log.info("%d bodies that are ordered left the disk", dropped)
+
+    def _read_own(
+        self, ordered: Sequence[OrderedHere]
+    ) -> Mapping[bytes, tuple[VertexHeader, list[Position]]]:
+        """Give headers of own vertices, and the positions of their records that were refused; blocking."""
+        found: dict[bytes, tuple[VertexHeader, list[Position]]] = {}
+        for one in ordered:
+            stored = self._vertices.find(one.vertex)
+            if stored is None or (stored.iss, stored.sub) != self._own:
+                continue
+            refused = [index for index, code in one.codes.items() if code not in TAKEN]
+            positions: list[Position] = []
+            body = self._vertices.body(stored.number) if refused else None
+            if body is not None:
+                positions = _positions_at(body, refused)
+            found[one.vertex] = decode_header(stored.header), positions
+        return found
+
+    # --- the registry ------------------------------------------------------------------------------
+
+    async def _compare_rows(self, peer: PeerName) -> None:
+        """Begin to compare, unless that is under way with this peer."""
+        if self._exchange is None or self._copying == peer:
+            return
+        self._copying = peer
+        self._copied_s = asyncio.get_running_loop().time()
+        asked = await self._write(self._copy.begin)
+        if not await self._ask_rows(peer, asked):
+            self._copying = None
+
+    async def _ask_rows(self, peer: PeerName, asked: Asked) -> bool:
+        assert self._exchange is not None
+        after, last, digest = asked
+        return await self._exchange.ask(
+            peer,
+            lambda session, now_ms: session.want_rows(
+                after=after, last=last, digest=digest, now_ms=now_ms
+            ),
+        )
+
+    async def _take_rows(self, peer: PeerName, rows: Rows) -> None:
+        if self._copying != peer:
+            return
+        try:
+            changes, asked = await self._write(lambda: self._copy.take(rows))
+        except Refused:
+            self._copying = None
+            raise
+        if changes:
+            members = self._senders.change(changes)
+            if members is None or members:
+                await self._checker.forget(members)
+            assert self._exchange is not None
+            self._exchange.registry_changed()
+        if asked is None:
+            self._copying = None
+            self._copied_height = rows.height
+            self._copied_s = asyncio.get_running_loop().time()
+        elif not await self._ask_rows(peer, asked):
+            self._copying = None
+
+
+def _positions_at(body: bytes, indexes: Sequence[int]) -> list[Position]:
+    """Give the positions of some records of a body; what is no record has none."""
+    positions: list[Position] = []
+    wanted = set(indexes)
+    try:
+        raws = cbor.split_sequence(body, items_max=2_048)
+    except Refused as error:
+        raise DatabaseCorrupt(f"vertices.db: a body is no sequence: {error}") from error
+    for index, raw in enumerate(raws):
+        if index not in wanted:
+            continue
+        try:
+            positions.append(position_of(check_form(raw)))
+        except Refused:
+            continue
+    return positions
