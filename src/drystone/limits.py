@@ -427,6 +427,9 @@ PROVISIONAL_STREAMS_MAX: Final = 16_384
 PROVISIONAL_POSITIONS_MAX: Final = 65_536
 """Records that are not ordered yet and can be looked up by their position in a stream."""
 
+PROVISIONAL_EVENTS_MAX: Final = 4_096
+"""Events of the provisional view that are kept for subscribers; who reads slower is told how many it missed."""
+
 PROVISIONAL_AGAIN_MAX: Final = 64
 """Vertices that a provisional view asks for again at a time."""
 

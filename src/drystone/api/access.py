@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from drystone.api.border import ApiSettings
 from drystone.api.guarded import GuardedService
@@ -27,6 +27,7 @@ from drystone.errors import (
     TokenInvalid,
 )
 from drystone.formats.message_signature import has_signature
+from drystone.gateway.answer import FINAL, PROVISIONAL, Finality
 from drystone.home.audit import Denial
 from drystone.home.tokens import ALL, AS, ATTEST, Token
 from drystone.ledger.read_rights import NOTHING, ReadRights, scoped_rights
@@ -245,15 +246,31 @@ async def metrics_service(request: Request) -> Service:
     return access.service if access.settings.metrics_open else await access.guarded(request)
 
 
+View = Annotated[
+    Finality,
+    Query(
+        description="`final`, or `provisional`: as if what is pending became final as it arrived. "
+        "A node that orders by itself has nothing provisional."
+    ),
+]
+
+
+async def viewed_service(request: Request, view: View = FINAL) -> Service:
+    """The service for whoever asks, in the view asked for."""
+    service = await current_access(request).guarded(request)
+    return service.provisional() if view == PROVISIONAL else service
+
+
 def public_service(request: Request) -> Service:
     """The service for what everybody may know: which ledger this is, and whether the node is well."""
     return current_access(request).service
 
 
-GUARDS: Final = frozenset({guarded_service, log_service, metrics_service})
+GUARDS: Final = frozenset({guarded_service, viewed_service, log_service, metrics_service})
 """Dependencies that ask the read policy."""
 
 Node = Annotated[Service, Depends(guarded_service)]
 LogNode = Annotated[Service, Depends(log_service)]
+ViewedNode = Annotated[Service, Depends(viewed_service)]
 MetricsNode = Annotated[Service, Depends(metrics_service)]
 PublicNode = Annotated[Service, Depends(public_service)]

@@ -14,10 +14,12 @@ from starlette.concurrency import run_in_threadpool
 
 from drystone.api.cells import plain
 from drystone.api.lists import Hex, Row
+from drystone.api.rows import FINALITY, finality_of
 from drystone.api.values import ContractInfo, ContractValue, VersionInfo
 from drystone.contracts.package import Package, decode_package
 from drystone.contracts.splice import entry_costs, loop_costs
 from drystone.formats import cbor
+from drystone.gateway.answer import Finality
 
 PACKAGES_REMEMBERED: Final = 16
 
@@ -162,7 +164,8 @@ class ValueRow(Row):
     path: str
     value: str = Field(description="JSON.")
     key: Hex = Field(description="State key.")
-    proof: str = Field(description="Path of the value with its proof.")
+    finality: Finality = Field(description=FINALITY)
+    proof: str = Field(description="Path of the value with its proof, as it is in the final state.")
 
 
 def value_row(info: ContractValue) -> ValueRow:
@@ -172,5 +175,6 @@ def value_row(info: ContractValue) -> ValueRow:
         path=info.path,
         value=json.dumps(value, ensure_ascii=False, sort_keys=True),
         key=info.key,
+        finality=finality_of(final=info.final),
         proof=f"/v1/state/{info.key.hex()}",
     )

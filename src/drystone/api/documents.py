@@ -13,9 +13,11 @@ from pydantic import Field
 from drystone.api.cells import iso_ms, iso_seconds, plain, value_cell
 from drystone.api.lists import Hex, Row
 from drystone.api.rows import (
+    FINALITY,
     KINDS,
     RecordRow,
     StreamRow,
+    finality_of,
     readings_of,
     record_row,
     stream_row,
@@ -28,6 +30,7 @@ from drystone.api.values import (
     MemberInfo,
     StreamInfo,
 )
+from drystone.gateway.answer import Finality
 from drystone.records.payload import Call
 from drystone.records.record import check_form
 from drystone.records.stream import gaps
@@ -214,6 +217,7 @@ class MemberDocument(Row):
     roles: list[str]
     profile: str | None
     epoch_min: int = Field(description="Records of lower epochs are refused: a fork ended them.")
+    finality: Finality = Field(description=FINALITY)
     keys: list[KeyDocument]
 
 
@@ -227,6 +231,7 @@ def member_document(info: MemberInfo) -> MemberDocument:
         roles=list(info.roles),
         profile=info.profile,
         epoch_min=info.epoch_min,
+        finality=finality_of(final=info.final),
         keys=[
             KeyDocument(kid=key.kid, status=key.status, cose_key=key.cose_key) for key in info.keys
         ],

@@ -20,6 +20,7 @@ from drystone.api.dag_values import DagCursor, DagPage
 from drystone.api.service import Service
 from drystone.api.values import EventCursor, ServiceEvent
 from drystone.errors import Overloaded, RequestMalformed
+from drystone.gateway.answer import FINAL, PROVISIONAL
 from drystone.limits import SUBSCRIBERS_MAX
 
 T = TypeVar("T")
@@ -47,8 +48,11 @@ def cursor_text(cursor: EventCursor) -> str:
 
 def frame(event: ServiceEvent) -> bytes:
     """One event on the wire; its data is one line of JSON, bytes as hex."""
-    data = json.dumps(plain(event.data), separators=(",", ":"), ensure_ascii=False)
-    return f"id: {cursor_text(event.cursor)}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+    told = {**plain(event.data), "finality": FINAL if event.final else PROVISIONAL}
+    data = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    # Without an id the browser keeps the last one: what is provisional does not come again.
+    cursor = f"id: {cursor_text(event.cursor)}\n" if event.resumes else ""
+    return f"{cursor}event: {event.kind}\ndata: {data}\n\n".encode()
 
 
 class EventStreams:

@@ -61,6 +61,16 @@ class GuardedService(GuardedContracts):
         """Whether the visitor may see the ledger as a whole."""
         return self._rights is None or self._rights.ledger
 
+    def provisional(self) -> GuardedService:
+        """What the node foresees, as far as the visitor may see it."""
+        return GuardedService(
+            self._service.provisional(),
+            self._rights,
+            deny=self._deny,
+            renew=self._renew,
+            vertex_streams=self._vertex_streams,
+        )
+
     async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
         """Records prove themselves."""
         return await self._service.submit(sequence, wait=wait)

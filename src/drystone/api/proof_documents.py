@@ -10,9 +10,11 @@ from pydantic import Field
 
 from drystone.api.cells import iso_ms, plain
 from drystone.api.lists import Hex, Row
+from drystone.api.rows import FINALITY, finality_of
 from drystone.api.values import BlockInfo, StateProof, VertexInfo
 from drystone.errors import Refused
 from drystone.formats import cbor
+from drystone.gateway.answer import FINAL, Finality
 from drystone.proof.block import decode_block
 from drystone.proof.finality import NodeFinality
 from drystone.proof.receipt import Receipt, Transparent, decode_receipt
@@ -73,6 +75,7 @@ class VertexDocument(Row):
     root: Hex
     witnesses: int
     height: int | None
+    finality: Finality = Field(description=FINALITY)
     position: int | None
     header: Hex
     body: list[Hex] | None = Field(
@@ -97,6 +100,7 @@ def vertex_document(info: VertexInfo) -> VertexDocument:
         root=info.root,
         witnesses=info.witnesses,
         height=info.height,
+        finality=finality_of(final=info.height is not None),
         position=info.position,
         header=info.header,
         body=None if info.body is None else list(info.body),
@@ -112,6 +116,7 @@ class StateDocument(Row):
     value: Hex | None
     decoded: Any = Field(description="The value's CBOR as JSON, bytes as hex.")
     height: int
+    finality: Finality = Field(description="Always `final`: only that is proved.")
     time: str
     state: Hex = Field(description="State root that the proof leads to.")
     ics23: Hex
@@ -133,6 +138,7 @@ def state_document(proof: StateProof) -> StateDocument:
         value=proof.value,
         decoded=decoded,
         height=block.height,
+        finality=FINAL,
         time=cast("str", iso_ms(block.time_ms)),
         state=block.state,
         ics23=proof.ics23,

@@ -25,11 +25,13 @@ from drystone.api.values import (
     VertexInfo,
 )
 from drystone.formats import cose
+from drystone.gateway.answer import FINAL, PROVISIONAL, Finality
 from drystone.records.payload import Reading
 from drystone.records.record import Record, check_form
 from drystone.records.stream import gaps
 
 Kind = Literal["reading", "call", "sealed", "pruned"]
+FINALITY = "`final`: the ledger's order says so; `provisional`: this node foresees it."
 KINDS: dict[int, Kind] = {cose.SENML: "reading", cose.CBOR: "call", cose.ENCRYPT0: "sealed"}
 
 
@@ -54,16 +56,19 @@ class RecordRow(Row):
     epoch: int
     seq: int
     kind: Kind
+    finality: Finality = Field(description=FINALITY)
     claimed: str | None = Field(description="Time the record claims; nobody vouches for it.")
-    committed: str = Field(description="Time of the block: the record existed by then.")
-    height: int
-    log_index: int
+    committed: str | None = Field(
+        description="Time of the block: the record existed by then; null while provisional."
+    )
+    height: int | None
+    log_index: int | None
     measurements: int
     length: int | None = Field(description="Bytes of the record; null once pruned.")
     id: Hex | None
     vertex: Hex
     vertex_index: int = Field(description="Of the record within the vertex, from 0.")
-    receipt: str = Field(description="Path of the record's receipt.")
+    receipt: str | None = Field(description="Path of the record's receipt; null while provisional.")
 
 
 def record_row(found: FoundRecord) -> RecordRow:
@@ -80,8 +85,9 @@ def record_row(found: FoundRecord) -> RecordRow:
         epoch=found.epoch,
         seq=found.seq,
         kind="pruned" if record is None else KINDS[record.content_type],
+        finality=finality_of(final=found.height is not None),
         claimed=iso_seconds(claimed),
-        committed=cast("str", iso_ms(found.time_ms)),
+        committed=iso_ms(found.time_ms),
         height=found.height,
         log_index=found.log_index,
         measurements=len(readings),
@@ -89,8 +95,19 @@ def record_row(found: FoundRecord) -> RecordRow:
         id=None if record is None else record.id,
         vertex=found.vertex,
         vertex_index=found.place.index,
-        receipt=record_path(found.stream, epoch=found.epoch, seq=found.seq, under="v1/receipts"),
+        receipt=_receipt_path(found),
     )
+
+
+def finality_of(*, final: bool) -> Finality:
+    """The mark that records, values and outcomes carry."""
+    return FINAL if final else PROVISIONAL
+
+
+def _receipt_path(found: FoundRecord) -> str | None:
+    if found.height is None:
+        return None
+    return record_path(found.stream, epoch=found.epoch, seq=found.seq, under="v1/receipts")
 
 
 def readings_of(record: Record | None) -> tuple[Reading, ...]:
@@ -114,10 +131,11 @@ class ReadingRow(Row):
     )
     unit: str | None
     time: str | None = Field(description="Time the device claims for this measurement.")
-    committed: str
-    height: int
-    log_index: int
-    receipt: str
+    finality: Finality = Field(description=FINALITY)
+    committed: str | None
+    height: int | None
+    log_index: int | None
+    receipt: str | None
 
 
 def reading_rows(found: FoundRecord) -> Iterator[ReadingRow]:
@@ -136,12 +154,11 @@ def reading_rows(found: FoundRecord) -> Iterator[ReadingRow]:
             value=cast("int | str | bool", value_cell(value)),
             unit=unit,
             time=iso_seconds(time if time is not None else record.iat),
-            committed=cast("str", iso_ms(found.time_ms)),
+            finality=finality_of(final=found.height is not None),
+            committed=iso_ms(found.time_ms),
             height=found.height,
             log_index=found.log_index,
-            receipt=record_path(
-                found.stream, epoch=found.epoch, seq=found.seq, under="v1/receipts"
-            ),
+            receipt=_receipt_path(found),
         )
 
 
@@ -157,6 +174,7 @@ class StreamRow(Row):
     epoch: int | None
     last: int | None = Field(description="Highest sequence number of the last epoch.")
     digest: Hex
+    finality: Finality = Field(description=FINALITY)
 
 
 def stream_row(info: StreamInfo) -> StreamRow:
@@ -173,6 +191,7 @@ def stream_row(info: StreamInfo) -> StreamRow:
         epoch=last.epoch if last else None,
         last=last.last if last else None,
         digest=state.digest,
+        finality=finality_of(final=info.final),
     )
 
 
@@ -283,6 +302,7 @@ class VertexRow(Row):
     length: int
     witnesses: int
     height: int | None = Field(description="Block that orders it; null while it is pending.")
+    finality: Finality = Field(description=FINALITY)
 
 
 def vertex_row(info: VertexInfo) -> VertexRow:
@@ -300,6 +320,7 @@ def vertex_row(info: VertexInfo) -> VertexRow:
         length=info.length,
         witnesses=info.witnesses,
         height=info.height,
+        finality=finality_of(final=info.height is not None),
     )
 
 
@@ -312,6 +333,7 @@ class OutcomeRow(Row):
     code: str
     steps: int
     events: int
+    finality: Finality = Field(description=FINALITY)
 
 
 def outcome_row(info: OutcomeInfo, *, height: int) -> OutcomeRow:
@@ -323,6 +345,7 @@ def outcome_row(info: OutcomeInfo, *, height: int) -> OutcomeRow:
         code=info.code,
         steps=info.steps,
         events=len(info.events),
+        finality=FINAL,
     )
 
 

@@ -102,6 +102,12 @@ class Service(Protocol):
         """
         ...
 
+    def provisional(self) -> Service:
+        """The node as it foresees the ledger: streams, records, members, contracts, values and events
+        as if everything pending became final in the order of its arrival. Itself, where nothing is.
+        """
+        ...
+
     async def stream(self, stream: StreamKey) -> StreamInfo | None:
         """One stream's state."""
         ...

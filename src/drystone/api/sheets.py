@@ -62,7 +62,7 @@ async def device_lines(
 
 def busiest(lines: Sequence[DeviceLine], count: int) -> list[DeviceLine]:
     """The `count` lines whose last reading is the newest; silent devices come last."""
-    order = sorted(lines, key=lambda line: line.last.committed if line.last else "", reverse=True)
+    order = sorted(lines, key=lambda line: (line.last and line.last.committed) or "", reverse=True)
     return order[:count]
 
 

@@ -100,10 +100,11 @@ class FoundRecord:
     """The record's bytes, verbatim; None once its body was pruned."""
     place: Place
     vertex: bytes
-    height: int
-    time_ms: int
+    height: int | None
+    """None: not ordered yet, and its outcome is a guess."""
+    time_ms: int | None
     """The block's time: the record existed by then."""
-    log_index: int
+    log_index: int | None
     outcome: str
     witnesses: int | None = None
     """How many other gateways built on its vertex; None in lists, where nobody counts."""
@@ -115,6 +116,8 @@ class StreamInfo:
 
     stream: StreamKey
     state: Stream
+    final: bool = True
+    """Whether the final state says the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +148,8 @@ class MemberInfo:
     epoch_min: int
     """Records of lower epochs are refused: a fork suspended that branch."""
     keys: tuple[KeyInfo, ...]
+    final: bool = True
+    """Whether the final state says the same of it (of its keys nothing)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +228,8 @@ class ContractValue:
     """Its state key, with which it is proved."""
     value: bytes
     """Deterministic CBOR."""
+    final: bool = True
+    """Whether the final state holds the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,12 +324,15 @@ class ServiceEvent:
     `block`: data has height, time_ms, records, size, codes. `outcome`: a record that was not
     accepted; data has vertex, record, code. `event`: a contract's or the ledger's event; data has
     contract, name, data, vertex, record. Index 0 of a block is the block itself. Bytes in data are
-    hex.
+    hex. What is provisional has the cursor of the last block and does not come again.
     """
 
     cursor: EventCursor
     kind: Literal["block", "outcome", "event"]
     data: Mapping[str, Value]
+    final: bool = True
+    resumes: bool = True
+    """Whether a client may resume behind it; not behind what only the provisional view has told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

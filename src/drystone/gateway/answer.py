@@ -11,8 +11,13 @@ from typing import Final, Literal, NamedTuple, overload
 from drystone import errors
 from drystone.errors import DrystoneError
 
-Wait = Literal["sealed", "committed"]
-"""What a client may wait for beyond `stored`: the record's place, or its outcome."""
+Wait = Literal["sealed", "provisional", "committed"]
+"""What a client may wait for beyond `stored`: the record's place, its outcome as this node foresees it, its outcome."""
+
+FINAL: Final = "final"
+PROVISIONAL: Final = "provisional"
+Finality = Literal["final", "provisional"]
+"""Whether the ledger's order says so, or only a guess at it (`ledger/provisional.py`)."""
 
 STORED: Final = "stored"
 """The record survives power loss and will be sealed."""
@@ -36,11 +41,19 @@ class Answer(NamedTuple):
     """Author's organisation and id, epoch and sequence of the vertex, index of the record in its
     body."""
     outcome: str | None = None
-    """Outcome code once the record is committed; asked for with `wait="committed"`."""
+    """Outcome code once the record is committed; asked for with `wait="committed"`. With `wait="provisional"` what
+    this node foresees: then there is no height."""
     height: int | None = None
     """Block that holds the outcome."""
     retry_after_ms: int | None = None
     """Set when the code belongs to an `Unavailable`: send this record again after that time."""
+
+    @property
+    def finality(self) -> Finality | None:
+        """What kind of outcome it carries; None without one. Only a block makes one final."""
+        if self.outcome is None:
+            return None
+        return PROVISIONAL if self.height is None else FINAL
 
 
 class AllStored(Sequence[Answer]):

@@ -46,7 +46,8 @@ from drystone.node.commits import Commits, RightsWatch, remember, settle
 from drystone.node.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
 from drystone.service.dag_reads import DagReads, LedgerOrder
 from drystone.service.dag_service import DagService
-from drystone.service.node_service import NodeService, find_place
+from drystone.service.first_place import find_place
+from drystone.service.node_service import NodeService
 from drystone.service.pulse import Pulse
 from drystone.service.reads import Reads
 from drystone.service.web import serve

@@ -6,8 +6,8 @@ Place in a record's life: after commit. Source: conventions.md (events with chec
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Final, Literal
 
 from drystone import limits
@@ -19,6 +19,8 @@ BLOCKS_REMEMBERED: Final = 32
 """Blocks whose events are kept for subscribers that read at the same moment."""
 
 RETRY_AFTER_MS: Final = 5_000
+
+Kind = Literal["block", "outcome", "event"]
 
 
 class EventHub:
@@ -35,12 +37,28 @@ class EventHub:
         self._read_block = read_block
         self._remembered: OrderedDict[int, Sequence[ServiceEvent]] = OrderedDict()
         self._committed = asyncio.Event()
+        self._foreseen: deque[ServiceEvent] = deque(maxlen=limits.PROVISIONAL_EVENTS_MAX)
+        self._foreseen_count = 0
+        """Events foreseen since the start; the last of them are in `_foreseen`."""
         self._stopped = False
         self.subscribers = 0
 
     def commit(self, height: int) -> None:
         """Wake everyone who waits: a block was committed."""
         self._height = height
+        self._news()
+
+    def foresee(self, told: Iterable[tuple[Kind, dict[str, Value], bool]]) -> None:
+        """Pass on what the provisional view has told: kind, data, whether it is final."""
+        cursor = EventCursor(self._height, -1)
+        for kind, data, final in told:
+            self._foreseen.append(
+                ServiceEvent(cursor=cursor, kind=kind, data=data, final=final, resumes=False)
+            )
+            self._foreseen_count += 1
+        self._news()
+
+    def _news(self) -> None:
         self._committed.set()
         self._committed = asyncio.Event()
 
@@ -49,8 +67,13 @@ class EventHub:
         self._stopped = True
         self._committed.set()
 
-    async def subscribe(self, after: EventCursor | None) -> AsyncIterator[ServiceEvent]:
+    async def subscribe(
+        self, after: EventCursor | None, *, provisional: bool = False
+    ) -> AsyncIterator[ServiceEvent]:
         """Yield the events behind a cursor, then those to come, until the node stops.
+
+        With `provisional` also what is foreseen from now on. A subscriber that reads too slowly for that is told how
+        much it has missed; of what is final it misses nothing.
 
         Raises:
             Overloaded: `limits.SUBSCRIBERS_MAX` subscribe already.
@@ -60,6 +83,7 @@ class EventHub:
                 f"{self.subscribers} event streams are open", retry_after_ms=RETRY_AFTER_MS
             )
         cursor = after if after is not None else EventCursor(self._height + 1, -1)
+        seen = self._foreseen_count
         self.subscribers += 1
         try:
             while not self._stopped:
@@ -69,7 +93,14 @@ class EventHub:
                         if event.cursor.number > cursor.number:
                             yield event
                     cursor = EventCursor(cursor.height + 1, -1)
-                if not self._stopped:
+                while provisional and seen < self._foreseen_count and not self._stopped:
+                    first = self._foreseen_count - len(self._foreseen)
+                    if seen < first:
+                        yield _missed(self._height, first - seen)
+                        seen = first
+                    yield self._foreseen[seen - first]
+                    seen += 1
+                if not self._stopped and committed is self._committed:
                     await committed.wait()
         finally:
             self.subscribers -= 1
@@ -115,7 +146,12 @@ def _events_of(block: BlockInfo, outcomes: Sequence[OutcomeInfo]) -> list[Servic
     return events
 
 
-def _event(
-    height: int, number: int, kind: Literal["block", "outcome", "event"], data: dict[str, Value]
-) -> ServiceEvent:
+def _missed(height: int, count: int) -> ServiceEvent:
+    data: dict[str, Value] = {"contract": "provisional", "name": "missed"}
+    data |= {"data": {"events": count}, "vertex": "", "record": None}
+    cursor = EventCursor(height, -1)
+    return ServiceEvent(cursor=cursor, kind="event", data=data, final=False, resumes=False)
+
+
+def _event(height: int, number: int, kind: Kind, data: dict[str, Value]) -> ServiceEvent:
     return ServiceEvent(cursor=EventCursor(height, number), kind=kind, data=data)

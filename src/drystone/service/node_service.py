@@ -33,10 +33,11 @@ from drystone.api.values import (
 from drystone.engine.local import LocalEngine
 from drystone.errors import DiskFull, NotFound
 from drystone.formats.senml import Measurement
-from drystone.gateway.answer import Answer, Wait
+from drystone.gateway.answer import PROVISIONAL, Answer, Wait
 from drystone.gateway.attest import Attestor
-from drystone.gateway.intake import FoundPlace, Intake
+from drystone.gateway.intake import Intake
 from drystone.gateway.positions import Positions
+from drystone.gateway.provisional import News, ProvisionalFeed
 from drystone.gateway.seal import Sealer
 from drystone.gateway.verifiers import RecordChecker
 from drystone.home.layout import Identity
@@ -46,6 +47,7 @@ from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.service.contract_reads import ContractReads
 from drystone.service.dag_service import DagService, RunInReader
 from drystone.service.events import EventHub
+from drystone.service.foresight import Foresight, told_of
 from drystone.service.health import Numbers, judge
 from drystone.service.proofs import Proofs
 from drystone.service.pulse import Pulse
@@ -80,7 +82,9 @@ class NodeService(VertexPart):
         pulse: Pulse,
         pids: Sequence[int],
         restarts: int,
+        feed: ProvisionalFeed | None = None,
     ) -> None:
+        """Take a node's parts over; `feed` where it foresees what others order."""
         super().__init__(reads=reads, dag=dag, run_in_reader=run_in_reader)
         self._identity = identity
         self._registry = RegistryReads(reads.ledger)
@@ -99,6 +103,11 @@ class NodeService(VertexPart):
         self._restarts = restarts
         self._hub = EventHub(height=pulse.height, read_block=self._read_block)
         self._trust = identity.home.trust.read_bytes()
+        self._foresight: Foresight | None = None
+        self._provisional: NodeService | None = None
+        if feed is not None:
+            self._foresight = Foresight(feed=feed, reads=reads, run_in_reader=run_in_reader)
+            feed.tell(self._foresee)
 
     @property
     def info(self) -> LedgerInfo:
@@ -133,13 +142,39 @@ class NodeService(VertexPart):
 
     async def submit(self, sequence: bytes, *, wait: Wait | None) -> Sequence[Answer]:
         """Hand a CBOR sequence of records in; see `Intake.submit`."""
+        if wait == PROVISIONAL:
+            return await self._foreseen(await self._intake.submit(sequence, wait=self._seen_by))
         return await self._intake.submit(sequence, wait=wait)
 
     async def attest(
         self, device: str, measurements: Sequence[Measurement], *, wait: Wait | None
     ) -> Answer:
         """Sign an unsigned device's reading; see `Attestor.attest`."""
+        if wait == PROVISIONAL:
+            answer = await self._attestor.attest(device, measurements, wait=self._seen_by)
+            return (await self._foreseen([answer]))[0]
         return await self._attestor.attest(device, measurements, wait=wait)
+
+    @property
+    def _seen_by(self) -> Wait:
+        """What intake waits for where an outcome is asked for, provisional or final: whichever comes here first."""
+        return "committed" if self._foresight is None else "sealed"
+
+    async def _foreseen(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        return answers if self._foresight is None else await self._foresight.complete(answers)
+
+    # --- what is foreseen --------------------------------------------------------------------------
+
+    def provisional(self) -> "NodeService":
+        """The node as it foresees the ledger; itself, where it foresees nothing."""
+        return self._provisional or self
+
+    def foresees(self, provisional: "NodeService") -> None:
+        """Answer with this one what is asked of the provisional view."""
+        self._provisional = provisional
+
+    def _foresee(self, news: News) -> None:
+        self._hub.foresee(told_of(news))
 
     # --- reads -------------------------------------------------------------------------------------
 
@@ -353,14 +388,3 @@ class NodeService(VertexPart):
     async def _read_block(self, height: int) -> tuple[BlockInfo, Sequence[OutcomeInfo]] | None:
         block = await self.block(height)
         return None if block is None else (block, await self.outcomes(height))
-
-
-async def find_place(
-    reads: Reads, run_in_reader: RunInReader, stream: tuple[str, ...], *, epoch: int, seq: int
-) -> FoundPlace | None:
-    """Give where the record at a committed position of a stream lies, for a copy's answer."""
-    found = await run_in_reader(lambda: reads.record(stream, epoch=epoch, seq=seq))
-    if found is None:
-        return None
-    place = found.place
-    return FoundPlace((place.iss, place.sub, place.epoch, place.seq, place.index), found.height)

@@ -77,6 +77,7 @@ class Proofs:
             raise NotFound(f"no record at {epoch}, {seq} of {'/'.join(stream_key)}")
         if found.raw is None:
             raise NotFound("the record's body was pruned; its entry stays in the log")
+        assert found.log_index is not None, "what the ledger has is in its log"
         receipt = self._receipt(self.signed_head(), index=found.log_index)
         return attach_receipts(found.raw, [receipt])
 

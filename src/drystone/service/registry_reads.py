@@ -5,7 +5,7 @@ who may do what; that is `ledger/rights.py`. Source: design.md sections 3 and 4.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from drystone.api.values import (
     KeyInfo,
@@ -20,8 +20,8 @@ from drystone.ledger import keyspace, rows
 from drystone.ledger.read_rights import Asker, ReadRights, read_rights
 from drystone.ledger.rights import check_sender
 from drystone.records.key import trusted_cose_key
+from drystone.service.contract_reads import Pages
 from drystone.service.reads import key_parts, text_parts
-from drystone.storage.ledger import LedgerDB
 
 PAGE: Final = 1_000
 
@@ -29,10 +29,19 @@ ASKERS_REMEMBERED: Final = 1_024
 """Askers whose rights are kept until the next block."""
 
 
+class RegistryPages(Pages, Protocol):
+    """The state at a height, read by key and page by page; `storage.ledger.LedgerDB` is one."""
+
+    @property
+    def height(self) -> int:
+        """Height of the last block."""
+        ...
+
+
 class RegistryReads:
     """Answers what is asked of the registry's part of the state."""
 
-    def __init__(self, ledger: LedgerDB) -> None:
+    def __init__(self, ledger: RegistryPages) -> None:
         self._ledger = ledger
         self._counts: tuple[int, dict[str, int]] = (-1, {})
         self._rights: tuple[int, dict[Asker | None, ReadRights]] = (-1, {})

@@ -122,6 +122,7 @@ class MemoryService:
         self.window = DagWindow(size_max=DAG_WINDOW_VERTICES)
         self.peer_infos: list[PeerInfo] = []
         self.fork_infos: list[ForkInfo] = []
+        self.foreseen: MemoryService | None = None
         self.news = asyncio.Condition()
         self.stopped = False
         self.unwell: str | None = None
@@ -147,6 +148,9 @@ class MemoryService:
         )
 
     sees_ledger = True
+
+    def provisional(self) -> "MemoryService":
+        return self.foreseen or self
 
     # --- writing -----------------------------------------------------------------------------
 

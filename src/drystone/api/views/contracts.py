@@ -25,7 +25,7 @@ from drystone.api.contract_documents import (
 from drystone.api.lists import Listed, decode_cursor, encode_cursor, render
 from drystone.api.service import Service
 from drystone.api.values import ContractInfo, VersionInfo
-from drystone.api.views.requests import Node, add_list, refusals
+from drystone.api.views.requests import ViewedNode, add_list, refusals
 from drystone.errors import NotFound, RequestMalformed
 from drystone.limits import CONTRACT_KEY_LENGTH_MAX
 
@@ -46,7 +46,7 @@ ValuePath = Annotated[
 
 
 @add_list(router, "/v1/contracts", row=ContractRow)
-async def list_contracts(request: Request, service: Node, listed: Listed) -> Response:
+async def list_contracts(request: Request, service: ViewedNode, listed: Listed) -> Response:
     """Contracts, whatever their status."""
     after: str | None = None
     if listed.after is not None:
@@ -57,7 +57,7 @@ async def list_contracts(request: Request, service: Node, listed: Listed) -> Res
 
 
 @router.get("/v1/contracts/{name}", responses=refusals(NotFound, RequestMalformed))
-async def get_contract(service: Node, name: Name) -> ContractDocument:
+async def get_contract(service: ViewedNode, name: Name) -> ContractDocument:
     """One contract: which version runs, its owner, its versions with their approvals."""
     return contract_document(await find_contract(service, name))
 
@@ -73,7 +73,7 @@ async def find_contract(service: Service, name: str) -> ContractInfo:
 @router.get(
     "/v1/contracts/{name}/versions/{version}", responses=refusals(NotFound, RequestMalformed)
 )
-async def get_version(service: Node, name: Name, version: Version) -> VersionDocument:
+async def get_version(service: ViewedNode, name: Name, version: Version) -> VersionDocument:
     """One version: manifest, source, hash and approvals."""
     await find_contract(service, name)
     found = await service.contract_version(name, version=version)
@@ -85,7 +85,7 @@ async def get_version(service: Node, name: Name, version: Version) -> VersionDoc
 
 
 @add_list(router, "/v1/contracts/{name}/calls", row=CallRow, also=(NotFound,))
-async def list_calls(request: Request, service: Node, name: Name, listed: Listed) -> Response:
+async def list_calls(request: Request, service: ViewedNode, name: Name, listed: Listed) -> Response:
     """The contract's interface: each function with roles, typed arguments, limit and cost."""
     info = await find_contract(service, name)
     shown = await shown_version(service, info)
@@ -106,7 +106,7 @@ async def shown_version(service: Service, info: ContractInfo) -> VersionInfo | N
 
 @add_list(router, "/v1/contracts/{name}/state", row=ValueRow, also=(NotFound,))
 async def list_values(
-    request: Request, service: Node, name: Name, listed: Listed, path: ValuePath = ""
+    request: Request, service: ViewedNode, name: Name, listed: Listed, path: ValuePath = ""
 ) -> Response:
     """What a contract keeps: the value at a path and those below it, each with its proof."""
     check_path(path)

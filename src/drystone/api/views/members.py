@@ -22,6 +22,7 @@ from drystone.api.views.requests import (
     Node,
     OnlyIss,
     StreamName,
+    ViewedNode,
     add_list,
     media,
     refusals,
@@ -88,7 +89,7 @@ async def list_members(
 
 
 @router.get("/v1/devices/{iss}/{sub}", responses=refusals(NotFound, RequestMalformed))
-async def get_device(service: Node, stream: StreamName) -> MemberDocument:
+async def get_device(service: ViewedNode, stream: StreamName) -> MemberDocument:
     """One member, whatever its role, with all keys it ever had."""
     found = await service.member(stream)
     if found is None:

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from drystone.api.documents import HealthDocument, health_document
 from drystone.api.events import MEDIA_TYPE, EventStreams
 from drystone.api.metrics import CONTENT_TYPE, Traffic, expose
-from drystone.api.views.requests import MetricsNode, Node, PublicNode, media, refusals
+from drystone.api.views.requests import MetricsNode, PublicNode, ViewedNode, media, refusals
 from drystone.errors import Overloaded, RequestMalformed
 
 router = APIRouter(tags=["node"])
@@ -58,7 +58,7 @@ async def get_metrics(request: Request, service: MetricsNode) -> Response:
     response_class=StreamingResponse,
 )
 async def get_events(
-    request: Request, service: Node, after: EventsAfter = None
+    request: Request, service: ViewedNode, after: EventsAfter = None
 ) -> StreamingResponse:
     """Blocks, refusals and events as server-sent events; resumes behind `Last-Event-ID`."""
     streams = cast("EventStreams", request.app.state.event_streams)

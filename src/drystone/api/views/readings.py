@@ -23,7 +23,7 @@ from drystone.errors import (
     SenmlUnit,
     TokenInvalid,
 )
-from drystone.gateway.answer import Answer, Wait, refusal
+from drystone.gateway.answer import Answer, Finality, Wait, refusal
 
 router = APIRouter(tags=["records"])
 
@@ -36,6 +36,7 @@ class AnswerDocument(Row):
     id: Hex | None
     place: str | None = Field(description="`iss/sub/epoch/seq/index` once sealed.")
     outcome: str | None
+    finality: Finality | None = Field(description="Of the outcome; null without one.")
     height: int | None
 
 
@@ -77,5 +78,6 @@ def _document(answer: Answer) -> AnswerDocument:
         id=answer.record_id,
         place=None if answer.place is None else "/".join(map(str, answer.place)),
         outcome=answer.outcome,
+        finality=answer.finality,
         height=answer.height,
     )

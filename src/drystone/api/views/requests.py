@@ -15,6 +15,7 @@ from drystone.api.access import (
     MetricsNode,
     Node,
     PublicNode,
+    ViewedNode,
     current_access,
 )
 from drystone.api.attested import ID_PATTERN
@@ -53,6 +54,7 @@ __all__ = [
     "MetricsNode",
     "Node",
     "PublicNode",
+    "ViewedNode",
     "add_list",
     "media",
     "refusals",

@@ -25,6 +25,7 @@ from drystone.api.views.requests import (
     OnlyIss,
     Seq,
     StreamName,
+    ViewedNode,
     add_list,
     media,
     refusals,
@@ -40,7 +41,7 @@ RECORDS_AT_ONCE = 64
 
 @add_list(router, "/v1/streams", row=rows.StreamRow)
 async def list_streams(
-    request: Request, service: Node, listed: Listed, iss: OnlyIss = None
+    request: Request, service: ViewedNode, listed: Listed, iss: OnlyIss = None
 ) -> Response:
     """Streams, of one organisation or of all."""
     after: StreamKey | None = None
@@ -62,7 +63,7 @@ def _stream_of(cursor: str) -> StreamKey:
 
 
 @router.get("/v1/streams/{iss}/{sub}", responses=refusals(NotFound, RequestMalformed))
-async def get_stream(service: Node, stream: StreamName) -> StreamDocument:
+async def get_stream(service: ViewedNode, stream: StreamName) -> StreamDocument:
     """One stream: how many records, which are there, which are missing."""
     found = await service.stream(stream)
     if found is None:
@@ -74,7 +75,7 @@ async def get_stream(service: Node, stream: StreamName) -> StreamDocument:
 async def list_records(
     request: Request, service: Node, stream: StreamName, listed: Listed, order: Order = "asc"
 ) -> Response:
-    """A stream's accepted records, by position."""
+    """A stream's accepted records, by position; only what is final."""
     after = None
     if listed.after is not None:
         after = StreamCursor(*decode_cursor(listed.after, int, int))
@@ -90,7 +91,7 @@ async def list_records(
 async def list_readings(
     request: Request, service: Node, stream: StreamName, listed: Listed, order: Order = "asc"
 ) -> Response:
-    """A stream's measurements, one row each: packs unfolded, calls left out."""
+    """A stream's measurements, one row each: packs unfolded, calls left out; only what is final."""
     page, following = await readings_page(
         service, stream, after=listed.after, limit=listed.limit, newest_first=order == "desc"
     )
@@ -155,7 +156,7 @@ def _unfold(found: FoundRecord, *, newest_first: bool) -> list[rows.ReadingRow]:
     },
 )
 async def get_record(
-    request: Request, service: Node, stream: StreamName, epoch: Epoch, seq: Seq
+    request: Request, service: ViewedNode, stream: StreamName, epoch: Epoch, seq: Seq
 ) -> Response:
     """One record: as JSON, or with `Accept: application/cose` the signed bytes themselves."""
     found = await service.record(stream, epoch=epoch, seq=seq)
