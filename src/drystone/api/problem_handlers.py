@@ -15,6 +15,9 @@ from drystone import errors
 from drystone.api.problems import Problem, challenged, problem_of, problem_response
 from drystone.errors import DrystoneError, Unavailable
 
+RESTART_MS: Final = 2_000
+"""What a start takes, about."""
+
 API_PATHS: Final = ("/v1/", "/tile/", "/checkpoint", "/healthz", "/metrics", "/openapi.json")
 
 
@@ -39,7 +42,12 @@ def from_http(error: HTTPException, *, method: str, path: str) -> DrystoneError:
 
 
 def as_error(error: Exception, *, method: str, path: str) -> DrystoneError:
-    """Any exception of a request as one of ours; what is unforeseen becomes `Broken`."""
+    """Any exception of a request as one of ours; what is unforeseen becomes `Broken`.
+
+    Where a process of the node has just died the node starts again: who asked may ask again in a moment.
+    """
+    if isinstance(error, errors.ChannelClosed):
+        return Unavailable("the node is starting again", retry_after_ms=RESTART_MS)
     if isinstance(error, DrystoneError):
         return error
     if isinstance(error, RequestValidationError):
@@ -85,5 +93,6 @@ def install(app: FastAPI, *, show: Show, methods: Methods) -> None:
             return challenged(show(request, problem_of(ours, instance=path)))
         return problem_response(ours, instance=path, headers=headers)
 
-    for kind in (errors.Refused, Unavailable, RequestValidationError, HTTPException, Exception):
+    ours = (errors.Refused, Unavailable, errors.ChannelClosed)
+    for kind in (*ours, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)

@@ -17,7 +17,7 @@ from drystone.api.border import ApiSettings, Border, OperatorToken, allowed_host
 from drystone.api.problem_handlers import as_error
 from drystone.api.problems import problem_response
 from drystone.api.service import Service
-from drystone.errors import Refused, Unavailable
+from drystone.errors import ChannelClosed, Refused, Unavailable
 from drystone.gateway.answer import Answer, Wait
 from drystone.home.audit import AuditLog
 from drystone.home.config import read_policy
@@ -45,8 +45,9 @@ def short_way(app: FastAPI, service: Service, settings: ApiSettings) -> ASGIApp:
         answer: Response
         try:
             answer = await route.endpoint(Request(scope, receive))
-        except (Refused, Unavailable) as error:
-            answer = problem_response(error, instance=PATH)
+        except (Refused, Unavailable, ChannelClosed) as error:
+            ours = as_error(error, method="POST", path=PATH)
+            answer = problem_response(ours, instance=PATH)
         except Exception as error:
             log.exception("posted records could not be answered")
             ours = as_error(error, method="POST", path=PATH)

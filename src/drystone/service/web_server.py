@@ -51,7 +51,22 @@ async def run_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) ->
     )
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        # A part of the node has died, or all went well: either way nothing answers after this line.
+        stopping.cancel()
+        await _end(server, serving)
+
+
+async def _end(server: Server, serving: asyncio.Future[None]) -> None:
+    """Let a server go at once: no new connection, no request that still reads or writes what its caller now closes."""
+    server.should_exit = server.force_exit = True
+    await asyncio.wait({serving})
+    requests = list(server.server_state.tasks)
+    for request in requests:
+        request.cancel()
+    if requests:
+        await asyncio.wait(requests)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from drystone.api.border import ApiSettings, OperatorToken
 from drystone.api.metrics import Traffic
-from drystone.errors import InvariantBroken, Overloaded, PortTaken, Refused
+from drystone.errors import ChannelClosed, InvariantBroken, Overloaded, PortTaken, Refused
 from drystone.gateway.answer import AllStored, Answer
 from drystone.service.web import short_way
 from drystone.transport.http import all_stored_json, answer_row
@@ -72,6 +72,7 @@ def test_all_stored_is_a_sequence_of_answers() -> None:
     [
         (Overloaded("later", retry_after_ms=1), 503, "overloaded"),
         (Refused("no"), 422, "refused"),
+        (ChannelClosed("the executor is gone"), 503, "unavailable"),
         (InvariantBroken("ours"), 500, "invariant-broken"),
         (ZeroDivisionError(), 500, "broken"),
     ],
