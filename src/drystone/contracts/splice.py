@@ -5,6 +5,10 @@ hidden first parameter, the meter; a call pays the static cost of what it calls,
 of its body before it starts; every operator and method that can grow a value becomes a helper of `prelude.py`. What is
 paid is an upper bound that depends on the source and the lengths alone, never on the interpreter.
 
+An operation stays as the author wrote it where nothing can go wrong but what the interpreter itself refuses: where a
+kind is sure (`kinds.py`), a plain comparison, subtraction or division is no helper's. A sum of numbers is held against
+256 bits where it leaves its expression, not at each sign in it.
+
 Place in a contract's life: between guard and interpreter. Source: design section 5.
 """
 
@@ -15,6 +19,7 @@ from itertools import accumulate
 from typing import Final
 
 from drystone.contracts.guard import BUILTINS, HOST, Checked
+from drystone.contracts.kinds import Kinds
 
 METER: Final = "_m"
 _BINARY: Final[dict[type[ast.operator], tuple[str, str]]] = {
@@ -28,6 +33,10 @@ _COMPARE: Final[dict[type[ast.cmpop], tuple[str, str]]] = {
     ast.Gt: (">", "_gt"), ast.GtE: (">=", "_ge"), ast.In: ("in", "_in"),
     ast.NotIn: ("not in", "_not_in"),
 }  # fmt: skip
+_PLAIN_BUILTINS: Final = frozenset({"abs", "bool", "len", "type"})
+"""Builtins that make nothing large and walk nothing."""
+_DIVISOR_MIN: Final = 1024
+"""A divisor that makes up for what a sum of one statement's length can be above 256 bits."""
 _COMMENT: Final = re.compile(r"#[^\n]*")
 
 
@@ -84,6 +93,14 @@ class _Splicer:
         self._source = source
         self._checked = checked
         self._costs = entry_costs(checked)
+        self._constants = {
+            node.targets[0].id: node.value
+            for node in checked.tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        self._kinds = Kinds(None, self._constants)
+        self._loose: set[int] = set()
+        """Sums that go straight into an operation that makes them small again."""
         lengths = (len(line) + 1 for line in source.split("\n"))
         self._starts = list(accumulate(lengths, initial=0))
 
@@ -117,10 +134,9 @@ class _Splicer:
             case ast.For():
                 return self._loop(node)
             case ast.BinOp():
-                return self._infix(node, node.left, node.right, *_BINARY[type(node.op)])
+                return self._binary(node)
             case ast.Compare():
-                operator = _COMPARE[type(node.ops[0])]
-                return self._infix(node, node.left, node.comparators[0], *operator)
+                return self._compare(node)
             case ast.Call():
                 return self._call(node)
             case ast.Subscript():
@@ -139,11 +155,49 @@ class _Splicer:
         return self._pieces(self._start(node), self._end(node), children)
 
     def _function(self, node: ast.FunctionDef) -> str:
+        self._kinds = Kinds(node, self._constants)
         start = self._start(node)
         opening = self._source.index("(", start) + 1
         hidden = f"{METER}, " if node.args.args else METER
         body = self._pieces(opening, self._end(node), node.body)
         return self._source[start:opening] + hidden + body
+
+    def _binary(self, node: ast.BinOp) -> str:
+        kinds, op = self._kinds, node.op
+        left, right = kinds.of(node.left), kinds.of(node.right)
+        if isinstance(op, ast.Sub) or (isinstance(op, ast.Add) and "int" in (left, right)):
+            loose = id(node) in self._loose
+            self._loosen(node.left, node.right)
+            return self._plain(node) if loose else f"_i({self._plain(node)})"
+        if isinstance(op, ast.Mult) and left == right == "int":
+            return self._plain(node) if id(node) in self._loose else f"_i({self._plain(node)})"
+        if isinstance(op, ast.FloorDiv):
+            if (kinds.number(node.right) or 0) >= _DIVISOR_MIN:
+                self._loosen(node.left)
+            return self._plain(node)
+        if isinstance(op, ast.Mod) and left == "int":
+            self._loosen(node.left)
+            return self._plain(node)
+        return self._infix(node, node.left, node.right, *_BINARY[type(op)])
+
+    def _loosen(self, *nodes: ast.expr) -> None:
+        """Let sums and differences among `nodes` be as large as they come."""
+        for node in nodes:
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+                self._loose.add(id(node))
+
+    def _compare(self, node: ast.Compare) -> str:
+        left, op, right = node.left, node.ops[0], node.comparators[0]
+        one, other = self._kinds.of(left), self._kinds.of(right)
+        equality = isinstance(op, ast.Eq | ast.NotEq)
+        order = isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+        if (equality and (one or other)) or (order and {one, other} & {"int", "string"}):
+            self._loosen(left, right)
+            for side in (left, right):
+                if isinstance(side, ast.BinOp) and isinstance(side.op, ast.Mult):
+                    self._loose.add(id(side))
+            return self._plain(node)
+        return self._infix(node, left, right, *_COMPARE[type(op)])
 
     def _operator_at(self, start: int, end: int, symbol: str) -> tuple[int, int]:
         """Find the operator between two operands, past brackets and comments."""
@@ -167,6 +221,11 @@ class _Splicer:
         target = self._node(node.target)
         _, after = self._operator_at(self._end(node.target), self._start(node.value), symbol + "=")
         value = self._pieces(after, self._end(node), [node.value])
+        if isinstance(node.op, ast.Sub) or (
+            isinstance(node.op, ast.Add)
+            and "int" in (self._kinds.of(node.target), self._kinds.of(node.value))
+        ):
+            return f"{target} = _i({target} {symbol} ({value}))"
         return f"{target} = {helper}({METER}, {target}, {value})"
 
     def _paid(self, iterable: ast.expr, cost: int) -> str:
@@ -210,8 +269,7 @@ class _Splicer:
         return self._replaced(node, parts)
 
     def _key(self, node: ast.expr) -> str:
-        literal = node.operand if isinstance(node, ast.UnaryOp) else node
-        if isinstance(literal, ast.Constant):
+        if self._kinds.of(node) is not None:
             return self._node(node)
         return f"_k({METER}, {self._node(node)})"
 
@@ -234,12 +292,16 @@ class _Splicer:
         rest = self._pieces(opening, self._end(node), arguments)
         comma = ", " if arguments else ""
         if isinstance(function, ast.Attribute):
+            if function.attr == "get" and node.args and self._kinds.of(node.args[0]) is not None:
+                return self._plain(node)
             dot = self._source.rindex(".", self._end(function.value), self._end(function))
             value = self._pieces(self._start(node), dot, [function.value])
             lines = "\n" * self._source.count("\n", dot, opening)
             return f"_x_{function.attr}({METER}, {value}{lines}{comma}{rest}"
         assert isinstance(function, ast.Name)
         name = function.id
+        if name in _PLAIN_BUILTINS:
+            return self._plain(node)
         if name in BUILTINS:
             return f"_b_{name}({METER}{comma}{rest}"
         if name in HOST:

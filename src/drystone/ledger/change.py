@@ -125,8 +125,8 @@ def outcomes_root(outcomes: Sequence[Outcome]) -> bytes:
     """Return the RFC 9162 root over the outcomes in order."""
     return log.tree_root(
         [
-            _accepted_leaf(outcome[0], outcome[1])
-            if outcome[2] is ACCEPTED and not outcome[3] and not outcome[4]
+            _accepted_leaf(outcome[0], outcome[1], outcome[3])
+            if outcome[2] is ACCEPTED and not outcome[4]
             else log.leaf_hash(encode_outcome(outcome))
             for outcome in outcomes
         ]
@@ -134,9 +134,9 @@ def outcomes_root(outcomes: Sequence[Outcome]) -> bytes:
 
 
 @lru_cache(maxsize=_ACCEPTED_LEAVES_MAX)
-def _accepted_leaf(vertex: int, record: int | None) -> bytes:
-    """Return the leaf of a plain `accepted`: in every block the same for the same place."""
-    return log.leaf_hash(encode_outcome(Outcome(vertex, record, ACCEPTED, 0, ())))
+def _accepted_leaf(vertex: int, record: int | None, steps: int) -> bytes:
+    """Return the leaf of a plain `accepted`: in every block the same for the same place and steps."""
+    return log.leaf_hash(encode_outcome(Outcome(vertex, record, ACCEPTED, steps, ())))
 
 
 def head_of(edge: log.Edge) -> bytes:

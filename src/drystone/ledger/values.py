@@ -19,6 +19,9 @@ from drystone.limits import CONTRACT_VALUE_BYTES_MAX, MEMO_ROWS_MAX
 REMEMBERED_BYTES_MAX: Final = 2_048
 """Longer values are not remembered: the memory of all of them has a bound."""
 
+WORD_BYTES_MAX: Final = 32
+"""Longer texts are encoded anew each time."""
+
 
 class _Shape(NamedTuple):
     """A map's keys, encoded and in the order of their bytes."""
@@ -27,6 +30,7 @@ class _Shape(NamedTuple):
     pairs: tuple[tuple[str, bytes], ...]
 
 
+_words: Final[dict[str, bytes]] = {}
 _texts: Final[dict[bytes, str]] = {}
 _shapes: Final[dict[tuple[str, ...], _Shape]] = {}
 
@@ -68,20 +72,24 @@ def encode_value(value: object) -> bytes:
 
 
 def _encode(value: object, out: list[bytes]) -> None:
-    kind = type(value)
-    if kind is int:
-        number = cast("int", value)
-        out.append(cbor.head(cbor.UINT, number) if 0 <= number < 1 << 64 else cbor.encode(number))
-    elif kind is str:
-        raw = cast("str", value).encode()
-        out.append(cbor.head(cbor.TEXT, len(raw)) + raw)
-    elif kind is dict:
-        pairs = cast("dict[str, Any]", value)
+    kind: type[object] = type(value)
+    if kind is dict:
+        pairs = cast("dict[str, object]", value)
         shape = _shapes.get(tuple(pairs)) or _learnt(tuple(pairs))
         out.append(shape.head)
         for key, name in shape.pairs:
-            out.append(name)
-            _encode(pairs[key], out)
+            item = pairs[key]
+            sort = type(item)
+            if sort is int and 0 <= (number := cast("int", item)) < 1 << 64:
+                out += (name, cbor.head(cbor.UINT, number))
+            elif sort is str:
+                text = cast("str", item)
+                out += (name, _words.get(text) or _word(text))
+            else:
+                out.append(name)
+                _encode(item, out)
+    elif kind is str:
+        out.append(_word(cast("str", value)))
     elif kind is list:
         items = cast("list[object]", value)
         out.append(cbor.head(cbor.ARRAY, len(items)))
@@ -89,6 +97,17 @@ def _encode(value: object, out: list[bytes]) -> None:
             _encode(item, out)
     else:
         out.append(cbor.encode(cast("Any", value)))
+
+
+def _word(text: str) -> bytes:
+    """Return a text encoded; a short one is remembered, names and kinds come with every reading."""
+    raw = text.encode()
+    data = cbor.head(cbor.TEXT, len(raw)) + raw
+    if len(raw) <= WORD_BYTES_MAX:
+        if len(_words) >= MEMO_ROWS_MAX:
+            _words.clear()
+        _words[text] = data
+    return data
 
 
 def _learnt(keys: tuple[str, ...]) -> _Shape:

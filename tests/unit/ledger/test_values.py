@@ -60,7 +60,10 @@ def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         data = values.encode_value({f"key-{number}": number})
         assert json.loads(values.text_of(data)) == {f"key-{number}": number}
     assert len(values._texts) <= 3
+    for number in range(10):
+        values.encode_value(f"word-{number}")
     assert len(values._shapes) <= 3
+    assert len(values._words) <= 3
     long = values.encode_value("x" * 5_000)
     values.text_of(long)
     assert long not in values._texts
