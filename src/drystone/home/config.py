@@ -181,7 +181,7 @@ class SyncSettings(Section):
         description="Bytes per second that all links together may send; 0: as the links allow.",
     )
     idle_s: int = Field(
-        default=300,
+        default=900,
         ge=5,
         le=86_400,
         description="A link on which nothing arrives for this long (s) is closed and dialled again.",
