@@ -2,7 +2,8 @@
 
 Asking: vertices whose headers are kept, oldest first, as many bytes at a time as the link's window holds. Every piece
 names the next bytes wanted, so that a lost link costs what was on it and no more. Passing on: deflated as they lie on
-the disk; a body that is itself still to come is passed on when it has come.
+the disk. Who asks for a body that is itself still to come is told so, turns to somebody else, and is told again when it is
+here.
 
 A body that does not fit its header ends the session: an honest peer has checked it. Memory: `limits.SYNC_BODIES_MAX`
 bodies, and the bytes of `limits.SYNC_BODY_BYTES_MAX` for each session, `SYNC_BODIES_BYTES_MAX` for all.
@@ -11,7 +12,7 @@ Place in a record's life: vertex. Source: docs/spec/sync.md.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drystone import limits
@@ -25,6 +26,12 @@ from drystone.records.vertex import VertexHeader, split_body
 
 TRIES_MAX = 3
 """Times that a body is asked for without a byte coming before another peer is asked."""
+
+ABSENT_WAITS = 30
+"""Times of an answer after which a peer that has not got a body is asked again, if it does not say that it has."""
+
+LATER_MAX = 4 * limits.SYNC_BODIES_MAX
+"""Bodies still to come of which a peer is told when they are here."""
 
 WANTED_LOOKED_AT = 4 * limits.SYNC_BODIES_MAX
 """Bodies still to come that are looked at in one turn."""
@@ -58,8 +65,8 @@ class Bodies:
         """Bodies that the peer did not give, and when it may be asked again."""
         self._serving: dict[bytes, tuple[int, int]] = {}
         """Pieces being loaded for the peer: offset and size by id."""
-        self._later: dict[bytes, tuple[int, int]] = {}
-        """Pieces asked for of bodies that are still to come here."""
+        self._later: dict[bytes, None] = {}
+        """Bodies that the peer asked for and that are still to come here."""
         self._cached: tuple[bytes, bytes] | None = None
 
     @property
@@ -144,12 +151,13 @@ class Bodies:
         if pieces:
             line.send(WantBodies(tuple(pieces)))
 
-    def _give_up(self, own_id: bytes) -> None:
+    def _give_up(self, own_id: bytes, *, waits: int = 2) -> None:
+        """Leave a body to others for some times of an answer."""
         line = self._line
         self._forget(own_id, keep=True)
         if len(self._absent) >= limits.SYNC_REFUSED_MAX:
             del self._absent[next(iter(self._absent))]
-        self._absent[own_id] = line.now_ms + 2 * line.bounds.answer_ms
+        self._absent[own_id] = line.now_ms + waits * line.bounds.answer_ms
 
     def _forget(self, own_id: bytes, *, keep: bool = False) -> None:
         line = self._line
@@ -158,6 +166,11 @@ class Bodies:
         if keep and fetch.data and fetch.total:
             partial = Partial(fetch.total, bytes(fetch.data))
             line.claims.put_partial(line.peer, own_id, partial)
+
+    def dropped(self, ids: Sequence[bytes]) -> None:
+        """These could not be stored: ask again after a while."""
+        for own_id in ids:
+            self._absent[own_id] = self._line.now_ms + 2 * self._line.bounds.answer_ms
 
     def closed(self) -> None:
         """The link is gone: keep what has come of bodies for the next one."""
@@ -174,12 +187,15 @@ class Bodies:
             MessagesFlood: too much comes that nobody asked for.
         """
         line = self._line
+        if body.total and not body.data:
+            self._absent.pop(body.id, None)  # It is there now.
+            return
         fetch = self._fetching.get(body.id)
         if fetch is None:
             line.useless()
             return
         if body.total == 0:
-            self._give_up(body.id)
+            self._give_up(body.id, waits=ABSENT_WAITS)
             return
         if body.total > packed_max(fetch.length):
             raise BodyMismatch(
@@ -257,11 +273,11 @@ class Bodies:
                     continue
                 self._serving[own_id] = (offset, size)
                 line.out.load.append(own_id)
-            elif line.store.wants_body(own_id) or line.store.find(own_id) is not None:
-                if len(self._later) >= limits.SYNC_BODIES_MAX:
-                    del self._later[next(iter(self._later))]
-                self._later[own_id] = (offset, size)
             else:
+                if line.store.find(own_id) is not None:
+                    if len(self._later) >= LATER_MAX:
+                        del self._later[next(iter(self._later))]
+                    self._later[own_id] = None
                 line.send(Body(own_id, 0, 0, b""))
 
     def loaded(self, own_id: bytes, packed: bytes | None) -> None:
@@ -276,10 +292,10 @@ class Bodies:
         self._send(own_id, packed, *piece)
 
     def grown(self, own_id: bytes) -> None:
-        """A body that was still to come may be here now."""
+        """A body that was still to come may be here now: tell the peer, if it asked."""
         if own_id in self._later and self._line.store.has_body(own_id):
-            self._serving[own_id] = self._later.pop(own_id)
-            self._line.out.load.append(own_id)
+            del self._later[own_id]
+            self._line.send(Body(own_id, 0, 1, b""))
 
     def _send(self, own_id: bytes, packed: bytes, offset: int, size: int) -> None:
         line = self._line

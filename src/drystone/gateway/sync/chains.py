@@ -11,7 +11,6 @@ Place in a record's life: vertex. Source: design.md section 3.4, docs/spec/sync.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from drystone import limits
@@ -19,11 +18,19 @@ from drystone.errors import (
     ClockAbsurd,
     FrontierImpossible,
     HeadersFlood,
-    ParentForged,
     PeerSilent,
     RangeAbsent,
     Refused,
     VertexAltered,
+)
+from drystone.gateway.sync.chase import (
+    Chase,
+    Got,
+    Question,
+    advance,
+    check_parent,
+    go_back,
+    place_behind,
 )
 from drystone.gateway.sync.effects import Arrived, Place
 from drystone.gateway.sync.line import Line
@@ -31,50 +38,11 @@ from drystone.gateway.sync.messages import Frontier, Headers, Point, Stretch, Wa
 from drystone.records.dag import Author
 from drystone.records.vertex import VertexHeader, decode_header, vertex_id
 
-BACK_FIRST: Final = 4
-"""Vertices by which a chase first goes back from where it does not join; doubled each time."""
-
 CHASE_MAX: Final = 64
 """Answers without anything new after which an end of a chain is left alone."""
 
 TRIES_MAX: Final = 8
 """Times that a question is asked before the peer counts as silent."""
-
-_LAST_SEQ: Final = limits.SEQUENCE_MAX
-
-
-@dataclass(slots=True)
-class _Chase:
-    """An end of an author's chain that is at the peer and not here."""
-
-    target: Point
-    stretch: Stretch
-    parent: bytes | None = None
-    """Asked for by id: the place of an epoch's first parent is not known."""
-    back: int = BACK_FIRST
-
-    idle: int = 0
-    """Answers that brought nothing new."""
-
-
-@dataclass(slots=True)
-class _Got:
-    """What an answer holds of one author."""
-
-    ids: set[bytes] = field(default_factory=set[bytes])
-    last: tuple[int, int] = (-1, -1)
-    progress: bool = False
-
-
-@dataclass(slots=True)
-class _Question:
-    number: int
-    stretches: tuple[Stretch, ...]
-    ids: tuple[bytes, ...]
-    authors: tuple[Author, ...]
-    """Whose chase each stretch, and then each id, belongs to."""
-    since_ms: int
-    tries: int = 0
 
 
 class Chains:
@@ -85,8 +53,8 @@ class Chains:
         self.theirs: dict[Author, tuple[Point, ...]] = {}
         """Where the peer says that chains end at its side."""
         self._behind: dict[Author, None] = {}
-        self._chases: dict[Author, _Chase] = {}
-        self._question: _Question | None = None
+        self._chases: dict[Author, Chase] = {}
+        self._question: Question | None = None
         self._number = 0
         self._waiting: dict[bytes, list[tuple[bytes, VertexHeader]]] = {}
         """Headers whose parent is not here, by that parent's id."""
@@ -96,6 +64,8 @@ class Chains:
         self._generation = line.store.generation
         self._refused: dict[bytes, None] = {}
         self._clock_told = False
+        self._pause_ms = 0
+        """Until then no headers are asked for: the disk is full."""
 
     @property
     def behind(self) -> int:
@@ -156,6 +126,8 @@ class Chains:
                 due_ms = line.now_ms + line.bounds.answer_ms
                 line.send(Want(question.number, question.stretches, question.ids))
             line.wake(due_ms)
+        elif line.now_ms < self._pause_ms:
+            line.wake(self._pause_ms)
         elif self._behind and line.store.room > line.bounds.headers:
             self._ask_next()
 
@@ -185,11 +157,11 @@ class Chains:
             return
         self._number += 1
         authors = (*of_stretches, *of_ids)
-        self._question = _Question(self._number, tuple(stretches), tuple(ids), authors, line.now_ms)
+        self._question = Question(self._number, tuple(stretches), tuple(ids), authors, line.now_ms)
         line.send(Want(self._number, tuple(stretches), tuple(ids)))
         line.wake(line.now_ms + line.bounds.answer_ms)
 
-    def _chase(self, author: Author) -> _Chase | None:
+    def _chase(self, author: Author) -> Chase | None:
         """Give what is chased of an author, as it stands now; forget the author when nothing is missing."""
         target = self._missing(author)
         if target is None or author in self._strange:
@@ -201,8 +173,8 @@ class Chains:
             tops = self._line.store.tops_of(author)
             below = [top for top in tops if top < place]
             # Where the chain here goes further than there, it forked: ask for the other end alone.
-            first = _behind(below[-1]) if below else (place if tops else (0, 0))
-            chase = self._chases[author] = _Chase(target, Stretch(author, first, place))
+            first = place_behind(below[-1]) if below else (place if tops else (0, 0))
+            chase = self._chases[author] = Chase(target, Stretch(author, first, place))
         chase.target = target
         return chase
 
@@ -228,7 +200,7 @@ class Chains:
             self._line.useless()  # The answer to a question that was repeated.
             return
         self._question = None
-        got: dict[Author, _Got] = {}
+        got: dict[Author, Got] = {}
         for raw in message.headers:
             own_id, header = self._open(raw)
             author = Author(header.iss, header.sub)
@@ -238,20 +210,20 @@ class Chains:
                 for one in question.stretches
             ):
                 raise HeadersFlood(f"{self._line.name} answers with what was not asked for")
-            of_author = got.setdefault(author, _Got())
+            of_author = got.setdefault(author, Got())
             of_author.ids.add(own_id)
             of_author.last = max(of_author.last, place)
             of_author.progress |= self._consider(own_id, header)
         if message.more and not message.headers:
             raise RangeAbsent(f"{self._line.name} has more, and sends nothing")
         for author in question.authors:
-            self._go_on(author, got.get(author, _Got()), more=message.more)
+            self._go_on(author, got.get(author, Got()), more=message.more)
             self._line.claims.release(author, self._line)
             if author in self._behind:  # The next question begins with others.
                 del self._behind[author]
                 self._behind[author] = None
 
-    def _go_on(self, author: Author, got: "_Got", *, more: bool) -> None:
+    def _go_on(self, author: Author, got: Got, *, more: bool) -> None:
         """Decide what to ask next for an author.
 
         Raises:
@@ -263,7 +235,7 @@ class Chains:
         first, last = chase.stretch.first, chase.stretch.last
         if more and chase.parent is None and got.last < last:
             if got.ids:
-                chase.stretch = Stretch(author, _behind(got.last), last)
+                chase.stretch = Stretch(author, place_behind(got.last), last)
             return
         if got.progress:
             del self._chases[author]  # Chased on from where the chain now ends here.
@@ -286,7 +258,7 @@ class Chains:
         elif lowest is None:
             del self._chases[author]
         else:
-            _go_back(chase, author, lowest)
+            go_back(chase, author, lowest)
 
     def _lowest_waiting(self, author: Author) -> VertexHeader | None:
         found = [
@@ -396,50 +368,15 @@ class Chains:
                 self._clock_told = True
                 line.fault(ClockAbsurd(f"{line.name} seals {skew_ms // 86_400_000} days ahead"))
 
+    def dropped(self) -> None:
+        """Vertices could not be stored: what the peer has beyond what is here is looked for again, after a while."""
+        self._chases.clear()
+        self._behind.update(dict.fromkeys(self.theirs))
+        self._pause_ms = self._line.now_ms + self._line.bounds.answer_ms
+
     # --- the link's end ----------------------------------------------------------------------------
 
     def closed(self) -> None:
         """Nothing that waits is worth keeping: the next link asks again."""
         self._waiting.clear()
         self._waiting_count = 0
-
-
-def advance(points: tuple[Point, ...], own_id: bytes, header: VertexHeader) -> tuple[Point, ...]:
-    """Return where an author's chain ends once a header has been told: its parent's end moves, or a branch begins."""
-    rest = [point for point in points if point.id not in (header.parent, own_id)]
-    point = Point(header.epoch, header.seq, own_id)
-    return tuple(sorted([*rest, point]))[-limits.SYNC_BRANCHES_MAX :]
-
-
-def check_parent(header: VertexHeader, parent: Place | None, who: str) -> None:
-    """Check that a header's place follows its parent's, as `dag.check_follows` does for headers.
-
-    Raises:
-        ParentForged: it does not.
-    """
-    place = (header.epoch, header.seq)
-    if parent is None:
-        return  # An author's first: the header's form says so.
-    name = f"{header.iss}/{header.sub} {header.epoch}/{header.seq}"
-    if parent.author != (header.iss, header.sub):
-        raise ParentForged(f"{who}: vertex {name} follows a vertex of {'/'.join(parent.author)}")
-    follows = (parent.epoch, parent.seq + 1) == place
-    begins = header.seq == 0 and parent.epoch < header.epoch
-    if not (follows or begins):
-        raise ParentForged(f"{who}: vertex {name} cannot follow {parent.epoch}/{parent.seq}")
-
-
-def _behind(place: tuple[int, int]) -> tuple[int, int]:
-    epoch, seq = place
-    return (epoch, seq + 1) if seq < _LAST_SEQ else (epoch + 1, 0)
-
-
-def _go_back(chase: _Chase, author: Author, lowest: VertexHeader) -> None:
-    """Chase what lies before the lowest header that waits, in growing steps."""
-    if lowest.seq == 0:
-        chase.parent = lowest.parent
-        return
-    chase.parent = None
-    start = max(0, lowest.seq - chase.back)
-    chase.back *= 2
-    chase.stretch = Stretch(author, (lowest.epoch, start), (lowest.epoch, lowest.seq - 1))

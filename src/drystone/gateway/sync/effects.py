@@ -34,6 +34,7 @@ from drystone.gateway.sync.messages import (
 from drystone.records.dag import Author
 from drystone.records.key import PublicKey
 from drystone.records.vertex import VertexHeader
+from drystone.storage.vertices import StoredVertex
 
 PeerName = Author
 """Organisation and member whose certificate the link's other end showed."""
@@ -236,4 +237,47 @@ class Holdings(Protocol):
         Raises:
             AnnouncementForged: it is malformed, or not signed by the member it names.
         """
+        ...
+
+
+class HeaderStore(Protocol):
+    """What is read of vertices.db."""
+
+    def find(self, own_id: bytes, /) -> StoredVertex | None:
+        """Give a vertex by its id."""
+        ...
+
+    def at_place(self, iss: str, sub: str, *, epoch: int, seq: int) -> list[StoredVertex]:
+        """Give the vertices at a place."""
+        ...
+
+    def arrived(self, *, after: int, limit: int) -> list[StoredVertex]:
+        """Give vertices in the order of arrival."""
+        ...
+
+    def incomplete(self, *, after: int, limit: int) -> list[StoredVertex]:
+        """Give vertices whose body is still to come."""
+        ...
+
+    def listed(
+        self,
+        author: tuple[str, str],
+        *,
+        after: tuple[str, str, int, int] | None = None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> list[StoredVertex]:
+        """Give an author's vertices behind a place."""
+        ...
+
+    def last_number(self) -> int:
+        """Give the number of the vertex that arrived last."""
+        ...
+
+    def authors(self) -> Sequence[tuple[str, str]]:
+        """Give everyone who has a vertex here."""
+        ...
+
+    def forked_places(self, *, limit: int) -> list[tuple[str, str, int, int]]:
+        """Give the places with more than one vertex."""
         ...

@@ -9,13 +9,13 @@ with its parents before it: `session.py` sees to that. Place in a record's life:
 Source: design.md section 3.4, docs/spec/sync.md.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from drystone import limits
 from drystone.errors import Refused, VertexAltered
-from drystone.gateway.sync.effects import Arrived, Place
+from drystone.gateway.sync.effects import Arrived, HeaderStore, Place
 from drystone.gateway.sync.messages import Heads, Point, Stretch
 from drystone.gateway.sync.notices import KeyOf, Notices
 from drystone.ledger import keyspace, rows
@@ -31,49 +31,6 @@ PAGE: Final = 512
 
 BODIES_NOTED_MAX: Final = 16_384
 """Bodies still to come that are kept in mind; further ones are looked up when these have come."""
-
-
-class HeaderStore(Protocol):
-    """What is read of vertices.db."""
-
-    def find(self, own_id: bytes, /) -> StoredVertex | None:
-        """Give a vertex by its id."""
-        ...
-
-    def at_place(self, iss: str, sub: str, *, epoch: int, seq: int) -> list[StoredVertex]:
-        """Give the vertices at a place."""
-        ...
-
-    def arrived(self, *, after: int, limit: int) -> list[StoredVertex]:
-        """Give vertices in the order of arrival."""
-        ...
-
-    def incomplete(self, *, after: int, limit: int) -> list[StoredVertex]:
-        """Give vertices whose body is still to come."""
-        ...
-
-    def listed(
-        self,
-        author: tuple[str, str],
-        *,
-        after: tuple[str, str, int, int] | None = None,
-        limit: int,
-        newest_first: bool = False,
-    ) -> list[StoredVertex]:
-        """Give an author's vertices behind a place."""
-        ...
-
-    def last_number(self) -> int:
-        """Give the number of the vertex that arrived last."""
-        ...
-
-    def authors(self) -> Sequence[tuple[str, str]]:
-        """Give everyone who has a vertex here."""
-        ...
-
-    def forked_places(self, *, limit: int) -> list[tuple[str, str, int, int]]:
-        """Give the places with more than one vertex."""
-        ...
 
 
 class _Staged(NamedTuple):
@@ -115,7 +72,9 @@ class VertexHoldings(Notices):
         self._wanted_after: int | None = 0
         """Behind this number of vertices.db others may be wanted; None: there are none."""
         self.generation = 0
+        self._loading = True
         self._load()
+        self._loading = False
 
     # --- what is kept ------------------------------------------------------------------------------
 
@@ -238,6 +197,8 @@ class VertexHoldings(Notices):
                 self._wanted.pop(one.id, None)
                 continue
             self._staged.pop(one.id, None)
+            if one.body is not None:
+                self._wanted.pop(one.id, None)
             if one.id in self._places:
                 continue
             evidence += self._add(one.id, one.header)
@@ -285,7 +246,10 @@ class VertexHoldings(Notices):
     def _note_links(self, own_id: bytes, place: Place, header: VertexHeader) -> None:
         targets = header.links if header.parent is None else (header.parent, *header.links)
         for target in targets:
-            if self._tips.pop(target, None) is None and not self._known(target):
+            if self._tips.pop(target, None) is not None or target in self._places:
+                continue
+            # On the disk it may lie already, and its turn here be still to come.
+            if self._loading or target in self._staged or self._store.find(target) is None:
                 if len(self._cited) >= limits.DAG_HEADERS_MAX:
                     del self._cited[next(iter(self._cited))]
                 self._cited[target] = None

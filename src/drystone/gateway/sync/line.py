@@ -57,6 +57,7 @@ class Line:
         self.out = Effects.none()
         self.sent_ms: int | None = None
         self.heard_ms: int | None = None
+        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.clock_offset_ms: int | None = None
         """The time of day less `now_ms`, where there is a clock."""
         self._wake_ms: int | None = None
@@ -118,6 +119,8 @@ class Line:
                 part = Part(number, number + 1 == len(pieces), piece)
                 self.out.send.append(encode_message(part))
         self.sent_ms = self.now_ms
+        self.messages_out += 1
+        self.bytes_out += len(data)
         return len(data)
 
     def fault(self, fault: PeerFault) -> None:

@@ -137,7 +137,10 @@ class WantBodies(NamedTuple):
 
 
 class Body(NamedTuple):
-    """A piece of a vertex's deflated body; `total` 0 says that the body is not here and will not come."""
+    """A piece of a vertex's deflated body.
+
+    Without data: with `total` 0 the body is not here now, else it has come since it was asked for.
+    """
 
     id: bytes
     offset: int

@@ -1,8 +1,8 @@
 """One peer: what is said to it, what is believed of it, and what follows. Pure: no clock, socket or disk.
 
-A session is a line (`line.py`) and four parts on it: `chains` asks for headers, `bodies` for bodies, `telling` tells
-what is here, `feed` passes the ordered log on. Here is what holds them together: the greeting, which message goes to
-which part, signs of life, and the end. See `effects.py` for how a session is driven.
+A session is a line (`line.py`) and five parts on it: `greeting` begins it and keeps it alive, `chains` asks for
+headers, `bodies` for bodies, `telling` tells what is here, `feed` passes the ordered log on. Here is what holds them
+together: which message goes to which part, and the end. See `effects.py` for how a session is driven.
 
 Messages may be lost, doubled or arrive in another order: nothing breaks, and what was lost is asked for again. What an
 honest peer never sends ends the session with a `PeerFault`. `now_ms` never goes back; it need not be the time of day.
@@ -13,15 +13,15 @@ Source: docs/spec/sync.md.
 from collections.abc import Callable, Sequence
 
 from drystone import limits
-from drystone.errors import ClockAbsurd, MessagesFlood, PeerFault, PeerForeign, PeerLeft, PeerSilent
+from drystone.errors import MessagesFlood, PeerFault, PeerLeft
 from drystone.gateway.sync.bodies import Bodies
 from drystone.gateway.sync.chains import Chains
 from drystone.gateway.sync.claims import Claims
 from drystone.gateway.sync.effects import Effects, Holdings, Own, PeerName, SyncBounds
 from drystone.gateway.sync.feed import Feed
+from drystone.gateway.sync.greeting import Greeting
 from drystone.gateway.sync.line import Line
 from drystone.gateway.sync.messages import (
-    VERSION,
     Announce,
     Blocks,
     Body,
@@ -31,7 +31,6 @@ from drystone.gateway.sync.messages import (
     Frontier,
     Have,
     Headers,
-    Heads,
     Hello,
     Message,
     OrderedBlock,
@@ -45,7 +44,7 @@ from drystone.gateway.sync.messages import (
     WantRows,
 )
 from drystone.gateway.sync.telling import Telling
-from drystone.gateway.sync.wire import decode_message, heads_digest
+from drystone.gateway.sync.wire import decode_message
 from drystone.records.vertex import VertexHeader
 
 
@@ -60,21 +59,21 @@ class Session:
         bounds: SyncBounds,
         peer: PeerName | None = None,
         claims: Claims | None = None,
+        blame: Callable[[PeerFault], None] | None = None,
     ) -> None:
         """Begin; `peer` is who the link's certificate names, None where nobody checked (tests).
 
-        `claims` is shared by all sessions of a process, so that nothing is asked of two peers at once.
+        `claims` is shared by all sessions of a process, so that nothing is asked of two peers at once; `blame` is told
+        of every fault (`Peers.session` gives both).
         """
         self._line = Line(own=own, store=store, bounds=bounds, peer=peer, claims=claims or Claims())
         self._chains = Chains(self._line)
         self._bodies = Bodies(self._line)
         self._telling = Telling(self._line, self._chains)
         self._feed = Feed(self._line)
-        self._opened_ms: int | None = None
-        self._greeted_ms: int | None = None
-        self._asked_frontier_ms: int | None = None
-        self._heard_frontier = False
+        self._greeting = Greeting(self._line, self._chains, self._telling, self._feed)
         self._parts: list[bytes] = []
+        self._blame = blame
         self._closed = False
 
     # --- what a process looks at -------------------------------------------------------------------
@@ -105,6 +104,12 @@ class Session:
         return self._bodies.fetching
 
     @property
+    def counted(self) -> tuple[int, int, int, int]:
+        """Messages in and out, bytes in and out."""
+        line = self._line
+        return line.messages_in, line.messages_out, line.bytes_in, line.bytes_out
+
+    @property
     def height(self) -> int:
         """Of the peer's last block, as far as it told."""
         return self._feed.theirs
@@ -116,11 +121,10 @@ class Session:
         line = self._line
         if time_ms is not None:
             line.clock_offset_ms = time_ms - now_ms
-        self._opened_ms = now_ms
 
         def greet() -> None:
             line.heard_ms = line.now_ms
-            self._greet()
+            self._greeting.greet()
 
         return self._turn(now_ms, greet)
 
@@ -183,12 +187,16 @@ class Session:
         """Take leave: the effects' last message says why, and the session has ended."""
 
         def bye() -> None:
+            self._blame = None  # Leaving is no fault of the peer's.
             self._line.send(Bye(code, text[: limits.SYNC_TEXT_LENGTH_MAX]))
             raise PeerLeft(text)
 
-        effects = self._turn(now_ms, bye)
-        effects.faults.clear()
-        return effects
+        return self._turn(now_ms, bye)
+
+    def dropped(self, ids: Sequence[bytes]) -> None:
+        """These could not be stored: look for them again after a while."""
+        self._chains.dropped()
+        self._bodies.dropped(ids)
 
     def ended(self) -> None:
         """The link is gone, whoever ended it: claims end, pieces of bodies are kept for the next link."""
@@ -206,11 +214,20 @@ class Session:
             act()
             self._go_on()
         except PeerFault as fault:
+            if line.name not in str(fault):
+                fault.args = (f"{line.name}: {fault}",)
             if not isinstance(fault, PeerLeft):
                 line.send(Bye(fault.code, str(fault)[: limits.SYNC_TEXT_LENGTH_MAX]))
             self._close()
-            return line.end(fault)
-        return line.end(None)
+            return self._end(fault)
+        return self._end(None)
+
+    def _end(self, close: PeerFault | None) -> Effects:
+        effects = self._line.end(close)
+        if self._blame is not None:
+            for fault in effects.faults:
+                self._blame(fault)
+        return effects
 
     def _close(self) -> None:
         self._closed = True
@@ -221,114 +238,26 @@ class Session:
 
     def _go_on(self) -> None:
         """Whatever happened: ask on, tell what is due, show signs of life."""
-        line = self._line
-        if line.hello is not None:
+        if self._line.hello is not None:
             self._chains.ask()
             self._bodies.ask(self._chains.theirs)
             self._telling.go_on()
             self._feed.go_on()
-            self._ask_frontier()
-        elif self._greeted_ms is not None:
-            again_ms = self._greeted_ms + line.bounds.answer_ms
-            if line.now_ms >= again_ms:
-                self._greet()
-                again_ms = line.now_ms + line.bounds.answer_ms
-            line.wake(again_ms)
-        self._keep_alive()
-
-    def _keep_alive(self) -> None:
-        line = self._line
-        if line.heard_ms is None or line.sent_ms is None:
-            return
-        silent_ms = line.heard_ms + line.bounds.silent_ms
-        if line.now_ms >= silent_ms:
-            raise PeerSilent(f"{line.name} gave no sign of life for {line.bounds.silent_ms} ms")
-        if line.hello is not None and line.now_ms >= line.sent_ms + line.bounds.ping_ms:
-            line.send(Ping(self._telling.digest, self._feed.height))
-        line.wake(min(silent_ms, line.sent_ms + line.bounds.ping_ms))
-
-    # --- the greeting ------------------------------------------------------------------------------
-
-    def _greet(self) -> None:
-        line = self._line
-        own = line.own
-        self._greeted_ms = line.now_ms
-        line.send(
-            Hello(
-                version=VERSION,
-                ledger=own.ledger,
-                iss=own.iss,
-                sub=own.sub,
-                role=own.role,
-                instance=own.instance,
-                features=own.features,
-                chunk=line.bounds.chunk_bytes,
-                time_ms=line.time_ms,
-                height=self._feed.height,
-                announced=line.store.announced_digest(),
-            )
-        )
-
-    def _take_hello(self, hello: Hello) -> None:
-        """Take the peer's greeting; a second one says that ours was lost.
-
-        Raises:
-            PeerForeign: another ledger, version, or name than the link's.
-        """
-        line = self._line
-        if line.hello is not None:
-            if self._greeted_ms is None or line.now_ms >= self._greeted_ms + line.bounds.answer_ms:
-                self._greet()
-            else:
-                line.useless()
-            return
-        if hello.version != VERSION or hello.ledger != line.own.ledger:
-            raise PeerForeign(f"{line.name} speaks version {hello.version} for another ledger")
-        name = PeerName(hello.iss, hello.sub)
-        if line.peer is not None and name != line.peer:
-            raise PeerForeign(f"{line.name} calls itself {hello.iss}/{hello.sub}")
-        if name == (line.own.iss, line.own.sub):
-            raise PeerForeign("the peer is this gateway itself, or has its key")
-        line.peer = name
-        line.hello = hello
-        self._feed.theirs = hello.height
-        self._check_clock(hello)
-        self._telling.whole()
-        if hello.announced == line.store.announced_digest():
-            self._telling.knows_announcements()
-        self._feed.opened()
-
-    def _check_clock(self, hello: Hello) -> None:
-        line = self._line
-        if hello.time_ms is not None and line.time_ms is not None:
-            skew_ms = abs(hello.time_ms - line.time_ms)
-            if skew_ms > limits.SYNC_CLOCK_SKEW_MS_MAX:
-                days = skew_ms // 86_400_000
-                line.fault(ClockAbsurd(f"the clocks here and at {line.name} are {days} days apart"))
-
-    def _ask_frontier(self) -> None:
-        """Ask for the frontier when the first one does not come."""
-        line = self._line
-        if self._heard_frontier:
-            return
-        since_ms = self._asked_frontier_ms or self._greeted_ms or 0
-        due_ms = since_ms + line.bounds.answer_ms
-        if line.now_ms >= due_ms:
-            self._asked_frontier_ms = line.now_ms
-            line.send(WantFrontier())
-            due_ms = line.now_ms + line.bounds.answer_ms
-        line.wake(due_ms)
+        self._greeting.go_on()
 
     # --- messages ----------------------------------------------------------------------------------
 
     def _take(self, data: bytes) -> None:
-        self._line.heard_ms = self._line.now_ms
+        line = self._line
+        line.heard_ms = line.now_ms
+        line.messages_in += 1
+        line.bytes_in += len(data)
         self._dispatch(decode_message(data))
 
     def _dispatch(self, message: Message) -> None:
         line = self._line
         if isinstance(message, Hello):
-            self._take_hello(message)
+            self._greeting.take(message)
         elif isinstance(message, Bye):
             raise PeerLeft(f"{line.name} leaves: {message.code}: {message.text}")
         elif line.hello is None:
@@ -354,7 +283,7 @@ class Session:
     ) -> None:
         match message:
             case Frontier():
-                self._heard_frontier = True
+                self._greeting.heard_frontier()
                 self._telling.knows_forks(message.forks)
                 self._chains.frontier(message)
             case Want():
@@ -370,7 +299,7 @@ class Session:
             case Announce():
                 self._telling.take_announcement(message.signed)
             case Ping():
-                self._take_ping(message)
+                self._greeting.ping(message)
             case WantFrontier():
                 self._telling.whole()
 
@@ -388,17 +317,6 @@ class Session:
                 self._feed.serve_rows(message)
             case Have():
                 self._feed.serve_done(message)
-
-    def _take_ping(self, ping: Ping) -> None:
-        """Take a sign of life; ask for the frontier if what was told has not all come."""
-        line = self._line
-        self._feed.theirs = max(self._feed.theirs, ping.height)
-        heads = [Heads(*one) for one in self._chains.theirs.items()]
-        if ping.frontier != heads_digest(heads):
-            asked_ms = self._asked_frontier_ms
-            if asked_ms is None or line.now_ms >= asked_ms + line.bounds.answer_ms:
-                self._asked_frontier_ms = line.now_ms
-                line.send(WantFrontier())
 
     def _take_part(self, part: Part) -> None:
         """Put a long message together.

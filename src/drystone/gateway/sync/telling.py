@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from drystone import limits
 from drystone.errors import AnnouncementReplayed, EvidenceForged, Refused
-from drystone.gateway.sync.chains import Chains, advance
+from drystone.gateway.sync.chains import Chains
+from drystone.gateway.sync.chase import advance
 from drystone.gateway.sync.line import Line
 from drystone.gateway.sync.messages import (
     Announce,
@@ -52,6 +53,8 @@ class Telling:
         self._notices = -1
         self._replays = 0
         self._ready = False
+        self._heard = False
+        """Whether the peer's frontier came, which says what it knows of forks."""
 
     # --- frontier ----------------------------------------------------------------------------------
 
@@ -110,10 +113,13 @@ class Telling:
                 push.append(header.raw)
                 self._told[author] = advance(told, own_id, header)
                 self._digest = None
-            elif author not in self._due:
+            else:
                 first = line.peer is None or (line.own.iss, line.own.sub) < line.peer
                 delay_ms = line.bounds.relay_ms if first else 2 * line.bounds.relay_ms
-                self._due[author] = line.now_ms + delay_ms
+                if not line.store.has_body(own_id):
+                    delay_ms = line.bounds.answer_ms  # Told sooner when its body comes.
+                due_ms = line.now_ms + delay_ms
+                self._due[author] = min(due_ms, self._due.get(author, due_ms))
         for at in range(0, len(push), limits.SYNC_HEADERS_MAX // 2):
             page = tuple(push[at : at + limits.SYNC_HEADERS_MAX // 2])
             line.send(Headers(number=0, more=False, headers=page))
@@ -129,7 +135,7 @@ class Telling:
                 self._tell_due()
             else:
                 line.wake(due_ms)
-        if self._notices != line.store.notices:
+        if self._heard and self._notices != line.store.notices:
             self._notices = line.store.notices
             self._tell_notices()
 
@@ -183,8 +189,9 @@ class Telling:
 
     def knows_forks(self, digests: Sequence[bytes]) -> None:
         """The peer knows these forks already."""
-        self._forks.update(digests)
-        self._notices = -1
+        self._forks.update(digests[: limits.SYNC_FORKS_MAX])
+        if not self._heard:
+            self._heard, self._notices = True, -1
 
     def take_fork(self, evidence: bytes) -> None:
         """Take evidence from the peer.

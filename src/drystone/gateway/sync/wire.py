@@ -411,7 +411,7 @@ def _read_body(items: list[Value]) -> Body:
         read_uint(total, size_max, MessageMalformed, "a total"),
         _any(data),
     )
-    if body.offset + len(body.data) > body.total or (body.total and not body.data):
+    if body.offset + len(body.data) > body.total or (body.offset and not body.data):
         _refuse("a piece lies within its body")
     return body
 

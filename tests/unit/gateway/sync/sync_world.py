@@ -367,7 +367,7 @@ class Net:
         """Deliver everything, let time go on to the next timer, until nothing is due within `until_ms` from now."""
         end_ms = self.now_ms + until_ms
         for _ in range(rounds):
-            if any([self.deliver(*one) for one in self.directions()]):
+            if sum(self.deliver(*one) for one in self.directions()):
                 continue
             due = [at for at in self.wake.values() if at is not None and at <= end_ms]
             if not due:
