@@ -1,7 +1,7 @@
 """`gateway`: a gateway of an existing ledger: make its home, let it in, run it, look at it.
 
-Two machines, one command on each: `init` on the gateway makes key and request, `admit` on a node signs the enrolment and
-issues the certificate. The whole way stands in docs/operating/gateway.md.
+Two machines, one command on each: `init` on the gateway makes key and request, `admit` on a node signs the enrolment
+and issues the certificate. The whole way stands in docs/operating/gateway.md.
 """
 
 import os
@@ -15,6 +15,8 @@ from drystone.cli.command import command
 from drystone.cli.output import emit, facts, size, table
 
 if TYPE_CHECKING:
+    from drystone.cli.node_access import Caller
+    from drystone.home.admission import Request
     from drystone.home.config import PeerSettings
 
 app = typer.Typer(help="Gateways: init, admit, up, status, peers.", no_args_is_help=True)
@@ -28,12 +30,12 @@ def init(  # tidy: long, because its parameters are the command's options
     name: Annotated[str, typer.Option("--name", help="Id of this gateway in the organisation.")],
     genesis: Annotated[
         Path,
-        typer.Option("--genesis", exists=True, dir_okay=False, help="The ledger's genesis.cbor."),
-    ],
+        typer.Option("--genesis", exists=True, dir_okay=False, help="The ledger's genesis file."),
+    ] = Path("genesis.cbor"),
     trust: Annotated[
         Path,
-        typer.Option("--trust", exists=True, dir_okay=False, help="The ledger's trust.json."),
-    ],
+        typer.Option("--trust", exists=True, dir_okay=False, help="The ledger's trust file."),
+    ] = Path("trust.json"),
     uplink: Annotated[
         list[str] | None,
         typer.Option("--uplink", help=f"From whom order comes: {PEER_HELP}", show_default=False),
@@ -56,7 +58,7 @@ def init(  # tidy: long, because its parameters are the command's options
     it takes and keeps what comes, cut off.
 
     Example:
-      drystone gateway init --org ewz --name gw-7 --genesis genesis.cbor --trust trust.json --uplink ewz/node-1@node.example:8421
+      drystone gateway init --org ewz --name gw-7 --uplink ewz/node-1@10.0.0.1:8421
     """
     from drystone.home.admission import REQUEST_FILE, init_gateway_home
 
@@ -122,26 +124,17 @@ def admit(
     """
     import time
 
-    from drystone.cli.enrolment import enrol_members
     from drystone.cli.node_access import caller, connect, ledger_id
-    from drystone.errors import AlreadyExists
     from drystone.home.admission import Admission, read_request, write_admission
     from drystone.home.authority import Authority
     from drystone.home.layout import Home, write_public
 
-    authority = Authority(Home(home).ca)
-    ca = authority.pem
-    height: int | None = None
     with connect(home, url) as node:
         ledger = ledger_id(node)
         asked = read_request(request.read_bytes(), ledger=ledger)
-        member = {"sub": asked.member, "proof": asked.proof.hex(), "roles": ["gateway"]}
-        try:
-            height = enrol_members(caller(node, home, sign_as), [member])
-        except AlreadyExists:
-            known = node.get(f"/v1/devices/{asked.organisation}/{asked.member}")
-            if known["kid"] != asked.key.kid().hex():
-                raise
+        authority = Authority(Home(home).ca)
+        ca = authority.pem
+        height = _enrol(caller(node, home, sign_as), asked)
     issued, certificate = authority.enrol(
         iss=asked.organisation,
         sub=asked.member,
@@ -271,6 +264,21 @@ def peers(
         as_json=as_json,
         text=lambda: table(columns, shown, right=frozenset({"behind", "received", "sent"})),
     )
+
+
+def _enrol(by: "Caller", asked: "Request") -> int | None:
+    """Enrol a gateway's key; give the call's block, None for one that is enrolled already. Raises: as `send_call`."""
+    from drystone.cli.enrolment import enrol_members
+    from drystone.errors import AlreadyExists
+
+    member = {"sub": asked.member, "proof": asked.proof.hex(), "roles": ["gateway"]}
+    try:
+        return enrol_members(by, [member])
+    except AlreadyExists:
+        known = by.node.get(f"/v1/devices/{asked.organisation}/{asked.member}")
+        if known["kid"] != asked.key.kid().hex():
+            raise
+        return None
 
 
 def _peer(text: str, *, uplink: bool) -> "PeerSettings":

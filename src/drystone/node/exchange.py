@@ -131,12 +131,15 @@ class Exchange:
         write: Run,
         read: Run,
         serves: Serves | None,
+        height: int = 0,
         clock_ms: Callable[[], int],
         wall_ms: Callable[[], int],
         random: Random,
         bounds: SyncBounds | None = None,
     ) -> None:
-        """Read the certificates; nothing is opened before `run`. `store_read` is for the reading thread.
+        """Read the certificates; nothing is opened before `run`.
+
+        `store_read` is for the reading thread; `height` is of the last block here.
 
         Raises: TlsFilesInvalid, ConfigInvalid.
         """
@@ -156,10 +159,11 @@ class Exchange:
         self._parts: Parts | None = None
         self._grown = asyncio.Event()
         self._own_new: list[Arrived] = []
-        self._height: int | None = None
+        self._height = self._told_height = height
         hooks: Hooks[Effects] = Hooks(
             on_session=self._on_session,
             keys_of=keys_on(view),
+            admits=lambda peer: self.peers.admits(peer, clock_ms()),
             on_effects=self._on_effects,
             on_closed=self._on_closed,
         )
@@ -248,14 +252,15 @@ class Exchange:
             new, self._own_new = self._own_new, []
             if new:
                 await self._spread(self.peers.kept(new, self._clock_ms()))
-            height, self._height = self._height, None
-            if height is not None:
+            if self._height > self._told_height:
+                self._told_height = height = self._height
                 for name, session in list(self._sessions.items()):
                     await self._act(name, session.committed(height, self._clock_ms()))
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
+            await self._spread(self.peers.tick(self._clock_ms()))
             if self._parts is not None:
                 await self._parts.look()
 
@@ -266,6 +271,8 @@ class Exchange:
         if not self.peers.admits(peer, now_ms):
             return None
         session = self.peers.session(peer, now_ms=now_ms, uplink=peer in self._uplinks)
+        # Before its hello, which says it: nothing follows from it yet.
+        session.committed(self._told_height, now_ms)
         self._sessions[peer] = session
         log.debug("session with %s/%s, dialled: %s", *peer, dialled)
         wrapped = self._unopened[peer] = _LinkSession(session, self._wall_ms)

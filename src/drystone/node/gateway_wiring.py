@@ -41,6 +41,7 @@ from drystone.home.admission import make_mirror, take_admission
 from drystone.home.authority import TlsFiles
 from drystone.home.layout import Home, Identity, write_endpoints
 from drystone.home.room import DiskRoom
+from drystone.node.clocks import monotonic_ms, now_ms
 from drystone.node.exchange import Exchange, keys_of_authors
 from drystone.node.gateway_part import GatewayPart
 from drystone.node.gateway_recovery import GatewayRecovery
@@ -268,11 +269,14 @@ def open_exchange(
         instance=now_ms(),
         features=("bodies",) if settings.gateway.carries else (),
     )
-    mine = (node.organisation, node.member)
+    mine = f"{node.organisation}/{node.member}"
+    uplinks = {peer.name for peer in settings.sync.peers if peer.uplink}
     carries = settings.gateway.carries
 
     def wants(header: VertexHeader) -> bool:
-        return carries or (header.iss, header.sub) == mine
+        # What an uplink sealed is with the uplink: its body need not come down a thin link.
+        author = f"{header.iss}/{header.sub}"
+        return author == mine or (carries and author not in uplinks)
 
     holdings = VertexHoldings(
         store=vertices_loop,
@@ -306,13 +310,3 @@ async def _nowhere(stream: tuple[str, ...], *, epoch: int, seq: int) -> FoundPla
     """Find nothing: a gateway has no index of what is ordered."""
     del stream, epoch, seq
     return None
-
-
-def now_ms() -> int:
-    """Give the wall clock's Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def monotonic_ms() -> int:
-    """Give a clock that never goes back, in milliseconds."""
-    return time.monotonic_ns() // 1_000_000

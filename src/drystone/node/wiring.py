@@ -12,25 +12,20 @@ lifeline are watched, here and nowhere else. It may not decide anything about a 
 Source: design.md section 7.
 """
 
-import argparse
 import asyncio
-import faulthandler
 import gc
-import importlib.util
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from drystone import limits
 from drystone.engine.local import BlockRules, LocalEngine
-from drystone.errors import DatabaseCorrupt, DatabaseForeign, DrystoneError, Refused
 from drystone.gateway.attest import Attestor
+from drystone.gateway.convict import Convictor
 from drystone.gateway.intake import Bounds, FindPlace, FoundPlace, Intake
 from drystone.gateway.positions import Positions
 from drystone.gateway.recover import Recovery, find_author
@@ -38,12 +33,19 @@ from drystone.gateway.seal import Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
 from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
-from drystone.home.layout import Identity, open_home, write_endpoints
+from drystone.home.layout import Identity, write_endpoints
 from drystone.home.room import DiskRoom
 from drystone.ledger.genesis import validators_hash
-from drystone.node import logs
+from drystone.node.clocks import now_ms
+from drystone.node import deadline
 from drystone.node.commits import Commits, RightsWatch, remember, settle
-from drystone.node.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
+from drystone.node.node_part import (
+    NodePart,
+    NodeStores,
+    ToldEngine,
+    open_node_exchange,
+    start_exchange,
+)
 from drystone.service.dag_reads import DagReads, LedgerOrder
 from drystone.service.dag_service import DagService
 from drystone.service.first_place import find_place
@@ -58,9 +60,6 @@ from drystone.workers import processes
 from drystone.workers.channel import AsyncChannel
 from drystone.workers.executor import Executor
 from drystone.workers.executor_client import BlockExecutor, ExecutorClient, InProcessExecutor
-
-START_REFUSED: Final = (Refused, DatabaseForeign, DatabaseCorrupt)
-"""Errors that another start does not mend."""
 
 log = logging.getLogger("drystone.node")
 
@@ -85,6 +84,7 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
     """
     home, settings, ledger = identity.home, identity.settings, identity.ledger
     async with AsyncExitStack() as stack:
+        stack.callback(deadline.ended)
         lock = stack.enter_context(processes.locked(home))
         listener = stack.enter_context(processes.listen(settings.http.host, settings.http.port))
         stack.callback(home.endpoints.unlink, missing_ok=True)
@@ -131,15 +131,22 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             now_ms=now_ms,
             on_executed=commits.tell,
         )
+        sync = None
+        if settings.sync.listen or settings.sync.peers:
+            stores = NodeStores(vertices, writer, stale, last.height)
+            sync = open_node_exchange(
+                identity, stack, stores=stores, checker=parts.checker, engine=engine
+            )
         sealer = Sealer(
             store=vertices,
-            engine=engine,
+            engine=engine if sync is None else ToldEngine(engine, sync.exchange),
             positions=positions,
             author=author,
             ledger=ledger,
             pace=Pace(linger_ms=settings.intake.linger_ms),
             run_in_worker=writer.run,
             clock_ms=now_ms,
+            links=tuple if sync is None else sync.exchange.tips,
         )
         intake = Intake(
             checker=parts.checker,
@@ -151,6 +158,11 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             room=room,
             find_place=place_finder(reads, reader),
         )
+        part = None
+        if sync is not None:
+            convictor = Convictor(author=author, intake=intake, positions=positions, ledger=ledger)
+            part = NodePart(sync, sealer=sealer, room=room, convictor=convictor)
+            sync.exchange.use(part)
         recovery = Recovery(
             store=vertices,
             ordered=ledger_stale,
@@ -160,12 +172,15 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             engine=engine,
             author=author,
             ledger=ledger,
+            foreign=None if part is None else part.adopt,
         )
         pids = {"supervisor": [os.getppid()], "front": [os.getpid()], **parts.pids}
         service = NodeService(
             identity=identity,
             reads=reads,
-            dag=DagService(dag, run_in_reader=reader.run),
+            dag=DagService(
+                dag, run_in_reader=reader.run, peers=tuple if sync is None else sync.peers
+            ),
             run_in_reader=reader.run,
             checker=parts.checker,
             executor=parts.executor,
@@ -184,12 +199,19 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
         rights = RightsWatch(senders, parts.checker)
         commits.tell_in_order(partial(remember, stale), rights.note)
         commits.tell_in_order(partial(settle, sealer), pulse.commit, service.commit)
+        if part is not None:
+            commits.tell_in_order(part.commit)
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(watch()) for watch in (*parts.watch, rights.run)]
+            for task in watching:
+                # A part has died, or all is over: nothing may hold this process up for long.
+                task.add_done_callback(deadline.end_soon)
             await parts.executor.ready()
             ordering = group.create_task(engine.run())
             sealing = group.create_task(sealer.run())
             found = await recovery.run()
+            ending = asyncio.Event()
+            exchanging = () if sync is None else start_exchange(group, sync, ending)
             serving = group.create_task(serve(service, identity, listener, stop))
             url = processes.url_of(listener)
             write_endpoints(home, url=url, pids=pids, ledger=ledger)
@@ -200,6 +222,11 @@ async def run_front(  # tidy: long, because this is the wiring, and one place sh
             log.info("node stops")
             service.stop()
             await serving
+            ending.set()
+            if sync is not None:
+                sync.feeder.stop()
+            for task in exchanging:
+                await task
             sealer.stop()
             await sealing
             engine.stop()
@@ -242,76 +269,3 @@ def place_finder(reads: Reads, reader: processes.Worker) -> FindPlace:
         return await find_place(reads, reader.run, stream, epoch=epoch, seq=seq)
 
     return find
-
-
-def now_ms() -> int:
-    """Give the wall clock's Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-async def run_until_told(identity: Identity, *, lifeline: int | None, restarts: int) -> None:
-    """Run the front until SIGTERM, or until the lifeline's other end is closed."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    if lifeline is None:
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-    else:
-        # Ctrl-C reaches the whole foreground group; the supervisor answers for all of it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-        def gone() -> None:
-            loop.remove_reader(lifeline)
-            stop.set()
-
-        loop.add_reader(lifeline, gone)
-    await run_front(identity, restarts=restarts, stop=stop)
-
-
-def explain(error: BaseException) -> DrystoneError | None:
-    """Give the first error of ours in a group of errors; the rest followed from it."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return next((found for one in group.exceptions if (found := explain(one))), None)
-    return error if isinstance(error, DrystoneError) else None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the front of the node whose home is the first argument; give the exit code."""
-    parser = argparse.ArgumentParser(prog="drystone.node", description="The front of a node.")
-    parser.add_argument("home", type=Path)
-    parser.add_argument("--lifeline", type=int, default=None)
-    parser.add_argument("--restarts", type=int, default=0)
-    options = parser.parse_args(arguments)
-    logs.configure(form="auto", level="info")
-    # `kill -USR1` makes a node that hangs say where.
-    faulthandler.register(signal.SIGUSR1)
-    if not __debug__:
-        log.error("a node does not run under -O: its assertions are what stops it in time")
-        return EXIT_REFUSED
-    try:
-        identity = open_home(options.home)
-        logs.configure(
-            form=identity.settings.node.log_format, level=identity.settings.node.log_level
-        )
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(
-                run_until_told(identity, lifeline=options.lifeline, restarts=options.restarts)
-            )
-    except (DrystoneError, BaseExceptionGroup) as error:
-        known = explain(error)
-        if known is None:
-            log.exception("the node failed")
-            return EXIT_BROKEN
-        log.error("the node stops: %s", known, extra={"code": known.code, "fix": known.fix})
-        return EXIT_REFUSED if isinstance(known, START_REFUSED) else EXIT_BROKEN
-    return EXIT_CLEAN
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Give uvloop's loop where it is installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
