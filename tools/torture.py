@@ -2,8 +2,9 @@
 
 Parts: `power` (simulated power losses of each database), `fail` (operations that fail, not persisted
 and persisted but reported failed), `full` (full disk), `kill` (kill -9 of a running node's front,
-executor and both). Each prints what it lived through and ends with exit code 1 when anything that
-was acknowledged is missing or `fsck` finds anything. One seed repeats a run of the first three.
+executor and both), `programs` (random contracts under two Pythons and two hash seeds). Each prints
+what it lived through and ends with exit code 1 when anything that was acknowledged is missing,
+`fsck` finds anything, or results differ. One seed repeats a run of all but `kill`.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from drystone.sim.torture import (
 
 LOSSES = 5_000
 KILLS = 1_000
+PROGRAMS = 100_000
 ROUND = 250
 """Losses between two lines of progress; each round has a chain and a seed of its own."""
 
@@ -91,16 +93,31 @@ def run_kills(*, count: int, seed: int) -> None:
     assert not report.faults, "; ".join(report.faults[:10])
 
 
+def run_programs(*, count: int, seed: int) -> None:
+    """Run random contracts under two interpreters: see `random_programs.py`."""
+    from random_programs import torture
+
+    report = torture(count=count, seed=seed, say=lambda text: print(f"\rprograms: {text}", end=""))
+    codes = ", ".join(f"{code} {number:,}" for code, number in sorted(report.codes.items()))
+    print(f"\rprograms: {report.programs:,} ran alike under Python {' and '.join(report.pythons)}")
+    print(f"  {codes}; digest {report.digest[:16]}")
+    assert not report.faults, "; ".join(report.faults)
+
+
 def main() -> None:
     """Run the parts that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="Torture the stores and a node.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "kill", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "kill", "programs", []], default=[])
     parser.add_argument("--losses", type=int, default=LOSSES, help="of each kind, each database")
     parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--programs", type=int, default=PROGRAMS)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     try:
-        for name in chosen.parts or [*PARTS, "kill"]:
+        for name in chosen.parts or [*PARTS, "kill", "programs"]:
+            if name == "programs":
+                run_programs(count=chosen.programs, seed=chosen.seed)
+                continue
             if name == "kill":
                 run_kills(count=chosen.kills, seed=chosen.seed)
                 continue
