@@ -18,7 +18,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from drystone.api.attested import parse_reading
 from drystone.api.border import Border, OperatorToken, allowed_hosts
@@ -203,12 +203,16 @@ async def serve_gateway(
     service: GatewayService, identity: Identity, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     """Answer HTTP on a listening socket until `stop`, then give open requests a little time."""
+    await run_app(gateway_application(service, identity), listener, stop)
+
+
+def gateway_application(service: GatewayService, identity: Identity) -> ASGIApp:
+    """Give a gateway's own routes behind the border."""
     http = identity.settings.http
     traffic = Traffic()
-    front = Border(
+    return Border(
         GatewayFront(service, identity, traffic),
         hosts=allowed_hosts(host=http.host, public_url=http.public_url),
         on_answer=traffic.count,
         clock_s=time.monotonic,
     )
-    await run_app(front, listener, stop)

@@ -30,15 +30,10 @@ from drystone.api.values import (
     StreamKey,
     VersionInfo,
 )
-from drystone.engine.local import LocalEngine
 from drystone.errors import DiskFull, NotFound
 from drystone.formats.senml import Measurement
 from drystone.gateway.answer import PROVISIONAL, Answer, Wait
-from drystone.gateway.attest import Attestor
-from drystone.gateway.intake import Intake
-from drystone.gateway.positions import Positions
 from drystone.gateway.provisional import News, ProvisionalFeed
-from drystone.gateway.seal import Sealer
 from drystone.gateway.verifiers import RecordChecker
 from drystone.home.layout import Identity
 from drystone.home.room import DiskRoom
@@ -48,6 +43,7 @@ from drystone.service.contract_reads import ContractReads
 from drystone.service.dag_service import DagService, RunInReader
 from drystone.service.events import EventHub
 from drystone.service.foresight import Foresight, told_of
+from drystone.service.front_parts import Attests, Holds, Orders, Seals, Takes
 from drystone.service.health import Numbers, judge
 from drystone.service.proofs import Proofs
 from drystone.service.pulse import Pulse
@@ -73,11 +69,11 @@ class NodeService(VertexPart):
         run_in_reader: RunInReader,
         checker: RecordChecker,
         executor: BlockExecutor,
-        engine: LocalEngine,
-        intake: Intake,
-        attestor: Attestor,
-        sealer: Sealer,
-        positions: Positions,
+        engine: Orders,
+        intake: Takes,
+        attestor: Attests,
+        sealer: Seals,
+        positions: Holds,
         room: DiskRoom,
         pulse: Pulse,
         pids: Sequence[int],

@@ -69,6 +69,11 @@ async def serve(
     service: Service, identity: Identity, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     """Answer HTTP on a listening socket until `stop`, then give open requests a little time."""
+    await run_app(application(service, identity), listener, stop)
+
+
+def application(service: Service, identity: Identity) -> ASGIApp:
+    """Give the whole API of a home, with the short way."""
     http = identity.settings.http
     settings = ApiSettings(
         token=OperatorToken(secret=identity.token.encode()),
@@ -81,4 +86,4 @@ async def serve(
         tokens=TokenBook(TokenFile(identity.home.tokens)),
         audit=AuditLog(identity.home.audit, now_ms=lambda: time.time_ns() // 1_000_000),
     )
-    await run_app(short_way(create_app(service, settings), service, settings), listener, stop)
+    return short_way(create_app(service, settings), service, settings)
