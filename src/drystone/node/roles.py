@@ -16,7 +16,7 @@ from typing import Final, cast
 
 from drystone.errors import DatabaseCorrupt, DatabaseForeign, DrystoneError, Refused
 from drystone.home.layout import Identity, open_home
-from drystone.node import logs
+from drystone.node import deadline, logs
 from drystone.node.supervisor import EXIT_BROKEN, EXIT_CLEAN, EXIT_REFUSED
 
 START_REFUSED: Final = (Refused, DatabaseForeign, DatabaseCorrupt)
@@ -31,6 +31,11 @@ async def _run_role(identity: Identity, *, restarts: int, stop: asyncio.Event) -
         from drystone.node.gateway_wiring import run_gateway
 
         await run_gateway(identity, restarts=restarts, stop=stop)
+        return
+    if role == "follower":
+        from drystone.node.follower_wiring import run_follower
+
+        await run_follower(identity, restarts=restarts, stop=stop)
         return
     from drystone.node.wiring import run_front
 
@@ -53,7 +58,11 @@ async def run_until_told(identity: Identity, *, lifeline: int | None, restarts: 
             stop.set()
 
         loop.add_reader(lifeline, gone)
-    await _run_role(identity, restarts=restarts, stop=stop)
+    try:
+        await _run_role(identity, restarts=restarts, stop=stop)
+    finally:
+        # What is left are tasks and threads of libraries: they end now, or with the process.
+        deadline.end_soon()
 
 
 def explain(error: BaseException) -> DrystoneError | None:

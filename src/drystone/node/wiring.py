@@ -36,8 +36,8 @@ from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
 from drystone.home.layout import Identity, write_endpoints
 from drystone.home.room import DiskRoom
 from drystone.ledger.genesis import validators_hash
-from drystone.node.clocks import now_ms
 from drystone.node import deadline
+from drystone.node.clocks import now_ms
 from drystone.node.commits import Commits, RightsWatch, remember, settle
 from drystone.node.node_part import (
     NodePart,
