@@ -403,7 +403,7 @@ LINK_BYTES_S_MIN: Final = 16
 LINK_QUEUE_BYTES_MAX: Final = 8_388_608
 """Bytes waiting to be sent on one link; beyond it the link is closed, because the peer does not read."""
 
-LINK_BACKOFF_MS_MAX: Final = 60_000
+LINK_BACKOFF_MS_MAX: Final = 20_000
 """Longest time between two attempts to dial a peer ..."""
 
 LINK_BACKOFF_MS_MIN: Final = 500

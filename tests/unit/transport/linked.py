@@ -63,6 +63,7 @@ class Member:
         self.closed: list[DrystoneError | None] = []
         self.handled: list[Said] = []
         self.turned_away: set[Author] = set()
+        self.left_alone: set[Author] = set()
         self.stop = asyncio.Event()
         self.links: Links[Said]
 
@@ -114,6 +115,7 @@ class Member:
             hooks=Hooks(
                 on_session=self.on_session,
                 keys_of=self.town.keys_of,
+                admits=lambda peer: peer not in self.left_alone,
                 on_effects=self.on_effects,
                 on_closed=self.on_closed,
             ),

@@ -603,6 +603,25 @@ def test_peer_that_is_not_wanted_now_is_turned_away(town: Town, quick: None) -> 
     run(work())
 
 
+def test_peer_that_is_left_alone_is_not_dialled_until_it_is_forgiven(
+    town: Town, quick: None
+) -> None:
+    async def work() -> None:
+        a, b = town.member("a"), town.member("b")
+        b.make_links(listen=True)
+        async with b.up():
+            a.left_alone.add(b.name)
+            a.make_links((b, b.at))
+            async with a.up():
+                await until(lambda: a.links.report()[0].problem)
+                assert b.links.strangers.received_bytes == 0
+                a.left_alone.clear()
+                await meet(a, b)
+                assert a.links.report()[0].problem == ""
+
+    run(work())
+
+
 def test_node_that_dials_itself_is_refused(town: Town) -> None:
     async def work() -> None:
         b = town.member("b")
