@@ -15,6 +15,7 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import time
 from contextlib import AsyncExitStack
 from functools import partial
@@ -68,7 +69,7 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
     home, settings, ledger = identity.home, identity.settings, identity.ledger
     node = identity.node
     async with AsyncExitStack() as stack:
-        stack.enter_context(processes.locked(home))
+        lock = stack.enter_context(processes.locked(home))
         listener = stack.enter_context(processes.listen(settings.http.host, settings.http.port))
         stack.callback(home.endpoints.unlink, missing_ok=True)
         if take_admission(identity):
@@ -101,6 +102,12 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
                 used_bytes(vertices_loop.database) + used_bytes(mirror_read.database)
             ),
         )
+        following = None
+        if settings.gateway.provisional:
+            # Only then: executor and API are most of what a process weighs.
+            from drystone.node.following import open_beside
+
+            following = await open_beside(identity, stack, lock=lock, room=room)
         author = find_author(vertices, iss=node.organisation, sub=node.member, secret=node.secret)
         exchange = open_exchange(
             identity,
@@ -120,7 +127,7 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
         held = LetGo(positions, streams)
         sealer = Sealer(
             store=vertices,
-            engine=forward,
+            engine=forward if following is None else following.beside(forward),
             positions=positions,
             author=author,
             ledger=ledger,
@@ -142,6 +149,8 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
         )
         budget = settings.storage.budget_bytes
         keep_bytes = settings.gateway.keep_bytes
+        if following is not None:
+            keep_bytes, budget = sys.maxsize, 0  # It executes every body and reads from it.
         part = GatewayPart(
             exchange=exchange,
             mirror=mirror,
@@ -172,12 +181,13 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             author=author,
         )
         pids = {"supervisor": [os.getppid()], "front": [os.getpid()]}
+        attestor = Attestor(
+            author=author, intake=intake, positions=positions, senders=senders, ledger=ledger
+        )
         service = GatewayService(
             identity=identity,
             intake=intake,
-            attestor=Attestor(
-                author=author, intake=intake, positions=positions, senders=senders, ledger=ledger
-            ),
+            attestor=attestor,
             sealer=sealer,
             checker=checker,
             buffer=buffer,
@@ -191,6 +201,7 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             restarts=restarts,
         )
         async with asyncio.TaskGroup() as group:
+            watching = [] if following is None else await following.start(group)
             sealing = group.create_task(sealer.run())
             await reader.run(
                 partial(
@@ -202,9 +213,23 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             exchanging = None
             if exchange is not None:
                 exchange.use(part)
+                if following is not None:
+                    watching.append(group.create_task(following.attach(exchange, part).run()))
                 exchanging = group.create_task(exchange.run(ending))
             saving = group.create_task(part.save_streams())
-            serving = group.create_task(serve_gateway(service, identity, listener, stop))
+            if following is None:
+                serving = group.create_task(serve_gateway(service, identity, listener, stop))
+            else:
+                serving = group.create_task(
+                    following.serve(
+                        (intake, attestor, sealer, positions),
+                        service,
+                        exchange=exchange,
+                        listener=listener,
+                        restarts=restarts,
+                        stop=stop,
+                    )
+                )
             url = processes.url_of(listener)
             write_endpoints(home, url=url, pids=pids, ledger=ledger)
             log.info("gateway is up at %s", url, extra=found._asdict())
@@ -220,7 +245,13 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
                 await exchanging
             saving.cancel()
             await streams.save(part.put_streams)
+            if following is not None:
+                await following.stop()
+            for task in watching:
+                task.cancel()
         await checker.close()
+        if following is not None:
+            await following.close()
 
 
 def open_mirror(identity: Identity) -> MirrorDB:
@@ -261,22 +292,22 @@ def open_exchange(
     Raises: ConfigInvalid.
     """
     node, settings = identity.node, identity.settings
+    carries, executes = settings.gateway.carries, settings.gateway.provisional
     own = Own(
         ledger=identity.ledger,
         iss=node.organisation,
         sub=node.member,
         role="gateway",
         instance=now_ms(),
-        features=("bodies",) if settings.gateway.carries else (),
+        features=("bodies",) if carries or executes else (),
     )
     mine = f"{node.organisation}/{node.member}"
     uplinks = {peer.name for peer in settings.sync.peers if peer.uplink}
-    carries = settings.gateway.carries
 
     def wants(header: VertexHeader) -> bool:
         # What an uplink sealed is with the uplink: its body need not come down a thin link.
         author = f"{header.iss}/{header.sub}"
-        return author == mine or (carries and author not in uplinks)
+        return author == mine or executes or (carries and author not in uplinks)
 
     holdings = VertexHoldings(
         store=vertices_loop,
