@@ -245,15 +245,15 @@ def _run_gathered(work: Work) -> None:
             height=work.height,
             time_ms=work.time_ms,
         )
-        for item, (value, events, steps, code) in zip(items, handled, strict=True):
+        for item, (value, told, steps, code) in zip(items, handled, strict=True):
             slot, index, position, record, stream_key, placement, _, data_key = item
             if code is not None:
                 work.settle(slot, Outcome(index, position, code, steps, ()))
                 continue
             if value is not None:
-                work.overlay.put(data_key, value)
-            told = tuple([Event(contract, name, data) for name, data in events])
-            outcome = _new(Outcome, (index, position, ACCEPTED, steps, told))
+                work.overlay.writes[data_key] = value
+            events = tuple([Event(contract, name, data) for name, data in told]) if told else ()
+            outcome = _new(Outcome, (index, position, ACCEPTED, steps, events))
             _accept(work, slot, outcome, record, stream_key, placement)
 
 

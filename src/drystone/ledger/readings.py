@@ -77,25 +77,31 @@ def run(
     ]
     shown = Shown(gateway, height, time_ms, "{" + ",".join(reads) + "}")
     names = program.names
-    crossing = [_reading(item, names, text_of(overlay.get(item[7]))) for item in items]
+    moving = tuple(name in names for name in ("epoch", "seq", "placed", "register", "record"))
+    get = overlay.get
+    crossing = [_reading(item, names, moving, text_of(get(item[7]))) for item in items]
     return [_handled(result) for result in program.readings(crossing, shown)]
 
 
-def _reading(item: Gathered, names: tuple[str, ...], old: str) -> str:
-    """Return a reading as the text that crosses; `contracts/runtime.py` says what stands where."""
+def _reading(item: Gathered, names: tuple[str, ...], moving: tuple[bool, ...], old: str) -> str:
+    """Return a reading as the text that crosses; `contracts/runtime.py` says what stands where.
+
+    `moving` tells which of the names are there that every reading has anew.
+    """
     _, _, _, record, _, placement, register, _ = item
     (_, _, _, _, iss, sub, _, epoch, seq, _, device, _, _, _, record_id, _, content) = record
+    with_epoch, with_seq, with_placed, with_register, with_record = moving
     measured = ",".join([_measurement(*one) for one in cast("tuple[Reading, ...]", content)])
     text = f"[[{measured}],{old}{_sender(names, iss, sub, device)}"
-    if "epoch" in names:
+    if with_epoch:
         text += f",{epoch}"
-    if "seq" in names:
+    if with_seq:
         text += f",{seq}"
-    if "placed" in names:
+    if with_placed:
         text += f',"{placement[0]}"'
-    if "register" in names:
+    if with_register:
         text += ",null" if register is None else f",{register}"
-    if "record" in names:
+    if with_record:
         text += f',"{record_id.hex()}"'
     return text + "]"
 
@@ -147,7 +153,7 @@ def _handled(result: ReadingDone | ReadingRefused) -> Handled:
     if isinstance(result, ReadingRefused):
         return Handled(None, (), result.steps, result.error.code)
     value, events, steps, _, text = result
-    if len(events) > EVENTS_PER_OUTCOME_MAX:
+    if events and len(events) > EVENTS_PER_OUTCOME_MAX:
         error = ContractSize(f"more than {EVENTS_PER_OUTCOME_MAX} events")
         return Handled(None, (), steps, error.code)
     if value is None:

@@ -10,6 +10,7 @@ Place in a record's life: inside `apply`, around a contract. Source: ADR 15.
 
 import json
 from functools import lru_cache
+from struct import Struct
 from typing import Any, Final, NamedTuple, cast
 
 from drystone.errors import ContractSize
@@ -30,6 +31,8 @@ class _Shape(NamedTuple):
     pairs: tuple[tuple[str, bytes], ...]
 
 
+_four: Final = Struct(">BI").pack
+_eight: Final = Struct(">BQ").pack
 _words: Final[dict[str, bytes]] = {}
 _texts: Final[dict[bytes, str]] = {}
 _shapes: Final[dict[tuple[str, ...], _Shape]] = {}
@@ -81,7 +84,10 @@ def _encode(value: object, out: list[bytes]) -> None:
             item = pairs[key]
             sort = type(item)
             if sort is int and 0 <= (number := cast("int", item)) < 1 << 64:
-                out += (name, cbor.head(cbor.UINT, number))
+                if number < 1 << 16:
+                    out += (name, cbor.head(cbor.UINT, number))
+                else:  # The same, without a call: times and counters are most of what contracts keep.
+                    out += (name, _four(26, number) if number < 1 << 32 else _eight(27, number))
             elif sort is str:
                 text = cast("str", item)
                 out += (name, _words.get(text) or _word(text))
@@ -90,6 +96,8 @@ def _encode(value: object, out: list[bytes]) -> None:
                 _encode(item, out)
     elif kind is str:
         out.append(_word(cast("str", value)))
+    elif kind is int and 0 <= (number := cast("int", value)) < 1 << 64:
+        out.append(cbor.head(cbor.UINT, number))
     elif kind is list:
         items = cast("list[object]", value)
         out.append(cbor.head(cbor.ARRAY, len(items)))

@@ -44,9 +44,12 @@ def test_same_keys_in_another_order_are_the_same_bytes() -> None:
     assert values.encode_value({"b": 1, "aa": 2}) == values.encode_value({"aa": 2, "b": 1})
 
 
-@pytest.mark.parametrize("number", [23, 24, 2**32, 2**63 - 1, -1, -(2**63)])
+@pytest.mark.parametrize(
+    "number", [23, 24, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1, -1, -(2**63)]
+)
 def test_numbers_at_the_edges_of_their_heads(number: int) -> None:
-    assert values.encode_value([number]) == cbor.encode([number])
+    for value in (number, [number], {"n": number}):
+        assert values.encode_value(value) == cbor.encode(value)  # type: ignore[arg-type]
 
 
 def test_value_that_is_too_large_is_refused() -> None:
