@@ -14,7 +14,7 @@ Tests and torture only. Source: SQLite's testing page (crash tests); reliability
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -109,6 +109,29 @@ class Disk:
     def size(self) -> int:
         """Bytes in all files."""
         return sum(len(content.now) for content in self.files.values())
+
+    @classmethod
+    def holding(cls, image: Mapping[str, bytes], *, garbage: bool = False) -> "Disk":
+        """Make a disk that has these files, durable."""
+        disk = cls(garbage=garbage)
+        disk.restore(image)
+        return disk
+
+    def image(self) -> dict[str, bytes]:
+        """Return a copy of every file as programs see it: a backup, or what another disk begins with."""
+        return {name: bytes(content.now) for name, content in self.files.items()}
+
+    def restore(self, image: Mapping[str, bytes]) -> None:
+        """Hold these files and no others, durable; whoever had a file open has lost it."""
+        self._renamings.clear()
+        self.files = {}
+        for name, data in image.items():
+            content = self.files[name] = _Content()
+            content.now = bytearray(data)
+            content.durable = bytearray(data)
+        self._durable = dict(self.files)
+        self.reopen()
+        self.dead = False
 
     def mount(self) -> str:
         """Return the name of a `vfs` for connections of this life."""
