@@ -14,9 +14,10 @@ from bench.node import BenchNode
 from bench.stage import Stage
 from bench.street import ORGANISATION, Street, make_load, name_of
 from drystone.client.rest import StreamName
-from drystone.formats import cose, note
+from drystone.formats import cbor, cose, note
 from drystone.proof.finality import node_finality, sign_checkpoint
-from drystone.proof.receipt import attach_receipts, issue_receipt
+from drystone.proof.interval import encode_interval
+from drystone.proof.receipt import attach_receipts, decode_receipt, detach_receipts, issue_receipt
 from drystone.proof.trust import Trust, parse_trust
 from drystone.proof.verify import verify
 from drystone.records.key import SecretKey
@@ -44,6 +45,7 @@ def figures(stage: Stage) -> list[Figure]:
 def _rows(stage: Stage, name: str, statement: bytes, trust: Trust) -> list[Figure]:
     record = len(make_load(Street(1), first_seq=0, per_meter=1, processes=1).records[0])
     runs = stage.sizes.verifications
+    around = _interval_bytes(statement)
     verify(statement, trust)
     began = time.perf_counter()
     for _ in range(runs):
@@ -52,13 +54,22 @@ def _rows(stage: Stage, name: str, statement: bytes, trust: Trust) -> list[Figur
     return [
         Figure(
             "h",
-            f"receipt, {name}, without its record",
-            len(statement) - record,
+            f"receipt, {name}, without record and interval",
+            len(statement) - record - around,
             "B",
             at_most(SIZE_MAX),
         ),
+        Figure("h", f"interval around the record, {name}", around, "B"),
         Figure("h", f"verified, {name}", 1_000 * took / runs, "ms", at_most(VERIFY_MS_MAX)),
     ]
+
+
+def _interval_bytes(statement: bytes) -> int:
+    """What the blocks around the record add to its receipt; 0 where there are none."""
+    (receipt,) = detach_receipts(statement).receipts
+    around = decode_receipt(receipt).interval
+    label = len(cbor.encode(cose.INTERVAL))
+    return 0 if around is None else label + len(cbor.encode(encode_interval(around)))
 
 
 def _small(stage: Stage) -> tuple[bytes, bytes, int]:

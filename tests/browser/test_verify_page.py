@@ -32,6 +32,8 @@ CHECK = """async ([file, trust, key]) => {
     witnesses: last.signers.filter((s) => s.role === "witness").length,
     witness_times: last.signers.filter((s) => s.time !== null).map((s) => Number(s.time)) };
   const { record, signature, stretch, state } = verdict, number = (value) => value === null ? null : Number(value);
+  const { until, since } = drystone.provenTime(verdict), moment = (one) => one && [one.height, one.timeMs].map(Number);
+  Object.assign(facts, { until: moment(until), since: moment(since) });
   if (record) Object.assign(facts, { record_id: hex(record.id), entry: hex(record.entry), epoch: Number(record.epoch),
     seq: Number(record.seq), device: record.device, anchor: hex(record.anchor), iat: number(record.iat),
     function: record.call ? record.call.name : null, checked: signature.checked, signed_by: signature.signedBy,

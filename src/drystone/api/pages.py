@@ -40,7 +40,7 @@ from drystone.api.views.requests import (
 )
 from drystone.errors import NotFound, Refused
 from drystone.ledger import keyspace
-from drystone.proof import report
+from drystone.proof import moments, report
 from drystone.proof.completeness import Point, encode_point
 from drystone.proof.receipt import detach_receipts
 from drystone.proof.trust import parse_trust
@@ -219,6 +219,7 @@ async def receipt(
         doubt=doubt,
         proved=report.proved(verdict) if verdict else [],
         unproved=report.unproved(verdict) if verdict else [],
+        proven=moments.rows(verdict) if verdict else [],
     )
 
 

@@ -17,6 +17,7 @@ from drystone.formats import cbor
 from drystone.gateway.answer import FINAL, Finality
 from drystone.proof.block import decode_block
 from drystone.proof.finality import NodeFinality
+from drystone.proof.interval import Moment
 from drystone.proof.receipt import Receipt, Transparent, decode_receipt
 
 
@@ -147,6 +148,14 @@ def state_document(proof: StateProof) -> StateDocument:
     )
 
 
+class MomentDocument(Row):
+    """A block in the record's log."""
+
+    height: int
+    time: str
+    index: int = Field(description="Of its entry in the log.")
+
+
 class InclusionDocument(Row):
     """One receipt of a record, taken apart; the bytes are what is checked."""
 
@@ -157,6 +166,10 @@ class InclusionDocument(Row):
     index: int
     path: list[Hex]
     checkpoint: str | None = Field(description="The signed note that binds size and root.")
+    until: MomentDocument | None = Field(description="The block by whose time the log had it.")
+    since: MomentDocument | None = Field(
+        description="The block whose state the record's anchor names: it was signed after it."
+    )
 
 
 class ReceiptDocument(Row):
@@ -186,4 +199,13 @@ def _inclusion(receipt: Receipt) -> InclusionDocument:
         index=receipt.inclusion.index,
         path=list(receipt.inclusion.path),
         checkpoint=finality.note if isinstance(finality, NodeFinality) else None,
+        until=None if receipt.interval is None else _moment(receipt.interval.until),
+        since=None if receipt.interval is None else _moment(receipt.interval.since),
     )
+
+
+def _moment(moment: Moment | None) -> MomentDocument | None:
+    if moment is None:
+        return None
+    time = cast("str", iso_ms(moment.block.time_ms))
+    return MomentDocument(height=moment.block.height, time=time, index=moment.index)

@@ -21,6 +21,13 @@ app = typer.Typer(help="Send and read records.", no_args_is_help=True)
 Time = Annotated[
     str, typer.Option("--time", help="now, none, Unix seconds, or ISO 8601 with offset.")
 ]
+Anchor = Annotated[
+    bool,
+    typer.Option(
+        "--anchor",
+        help="Name the ledger's last state in the record: its receipt proves it is younger.",
+    ),
+]
 Epoch = Annotated[
     int | None,
     typer.Option("--epoch", min=0, help="Begin this epoch: after a restored backup, the next one."),
@@ -55,6 +62,7 @@ def send(
     wait: Annotated[
         str, typer.Option("--wait", help="stored, sealed (its place) or committed (its outcome).")
     ] = "committed",
+    anchor: Anchor = False,
     keys: options.Keys = None,
     home: options.Home = options.HOME_DEFAULT,
     url: options.Url = None,
@@ -69,6 +77,7 @@ def send(
     Examples:
       drystone record send m-004217 import=48211337Wh power=512W
       drystone record send m-004217 import=48211400Wh --time 2026-11-20T12:00:00Z
+      drystone record send m-004217 import=48211401Wh --anchor
       drystone record send ewz/gw-1/water-7 level=3.20m
       drystone record send ewz/m-004217 --file signed.cborseq --wait stored
     """
@@ -90,7 +99,10 @@ def send(
                 answers = [node.attest(stream, taken, wait=until)]
             else:
                 folder = key_folder(home, keys)
-                answers = [_send_signed(node, folder, stream, taken, epoch=epoch, wait=until)]
+                seen = read_anchor(node) if anchor else None
+                answers = [
+                    _send_signed(node, folder, stream, taken, epoch=epoch, wait=until, anchor=seen)
+                ]
     show_answers(answers, as_json=as_json)
 
 
@@ -185,6 +197,13 @@ def read_measurements(texts: list[str], time: str) -> list["Measurement"]:
     return taken
 
 
+def read_anchor(node: "Client") -> bytes:
+    """Ask the node for the start of the last application hash: what a record names as its anchor."""
+    from drystone.records.record import ANCHOR_LENGTH
+
+    return bytes.fromhex(node.get("/v1/ledger")["head"]["head"])[:ANCHOR_LENGTH]
+
+
 def read_time(text: str) -> int | tuple[int, int] | None:
     """Read now, none, Unix seconds or ISO 8601 with an offset. Raises: RequestMalformed."""
     import time
@@ -256,6 +275,7 @@ def _send_signed(
     *,
     epoch: int | None,
     wait: "Wait | None",
+    anchor: bytes | None,
 ) -> "Answer":
     """Reserve a position, sign, send; give the position back if the record was refused."""
     from drystone.cli.node_access import deliver_or_release, next_sequence
@@ -265,7 +285,9 @@ def _send_signed(
     if current is None:
         current = folder.epoch(organisation=stream.organisation, member=stream.member)
     seen = next_sequence(node, stream, epoch=current)
-    record, position = sign_reading(folder, stream, measurements, epoch=epoch, seen=seen)
+    record, position = sign_reading(
+        folder, stream, measurements, epoch=epoch, seen=seen, anchor=anchor
+    )
     return deliver_or_release(node, folder, stream, record, position=position, wait=wait)
 
 

@@ -23,8 +23,11 @@ def sign_reading(
     *,
     epoch: int | None,
     seen: int,
+    anchor: bytes | None = None,
 ) -> SignedReading:
     """Sign a reading; `seen` is the next number as the ledger knows it, 0 where nobody was asked.
+
+    `anchor` is the start of the application hash that its receipt will prove it to be younger than.
 
     The payload is made first: measurements that cannot be signed use up no position.
     Raises: KeyFileInvalid, SenmlUnit and its kin.
@@ -43,5 +46,6 @@ def sign_reading(
         seq=position.seq,
         payload=payload,
         content_type=cose.SENML,
+        anchor=anchor,
     )
     return SignedReading(record, position)

@@ -29,6 +29,7 @@ VDP: Final = 396
 POSITION: Final = -70001
 FINALITY: Final = -70002
 DEVICE: Final = -70003
+INTERVAL: Final = -70004
 
 SENML: Final = 112
 CBOR: Final = 60

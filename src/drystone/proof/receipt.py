@@ -1,10 +1,11 @@
 """The COSE Receipt: one signature over the log's root, with the path from one leaf to it.
 
 A receipt is a COSE_Sign1 by one node: protected are algorithm, kid, origin and node, and the kind of tree; the payload
-is the root, left out; unprotected are size, index and path, and the finality. *Size and index are signed by nobody
-here* (RFC 9942): `verify.py` binds them to the checkpoint inside the finality. A record's receipts travel in the record
-itself, as a transparent statement (RFC 9943): the record's bytes with {394: receipts} as unprotected header. This file
-issues, encodes, decodes; it believes nothing. Source: RFC 9942, RFC 9943; formats.md A2 and part B (`receipt`).
+is the root, left out; unprotected are size, index and path, the finality, and for a record the interval. *Size and
+index are signed by nobody here* (RFC 9942): `verify.py` binds them to the checkpoint inside the finality. A record's
+receipts travel in the record itself, as a transparent statement (RFC 9943): the record's bytes with {394: receipts} as
+unprotected header. This file issues, encodes, decodes; it believes nothing.
+Source: RFC 9942, RFC 9943; formats.md A2 and part B (`receipt`).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from drystone.errors import DrystoneError, IdMalformed, ReceiptMalformed
 from drystone.formats import cbor, cose
 from drystone.formats.cbor import Value
 from drystone.proof.finality import Finality, decode_finality, encode_finality
+from drystone.proof.interval import Interval, decode_interval, encode_interval
 from drystone.records.header import (
     HASH_LENGTH,
     KID_LENGTH,
@@ -46,6 +48,7 @@ class Receipt(NamedTuple):
     node: str
     inclusion: InclusionPath
     finality: Finality | None
+    interval: Interval | None
     signature: bytes
 
 
@@ -66,11 +69,12 @@ def issue_receipt(
     path: Sequence[bytes],
     root: bytes,
     finality: Finality | None,
+    interval: Interval | None = None,
 ) -> bytes:
     """Return the receipt of leaf `index` in the log of `size` leaves with this root, signed by a node.
 
-    `node` is the node's member id. Without `finality` nobody can rely on size and index, and `verify` refuses. Checks
-    nothing: the caller read path and root from its own log.
+    `node` is the node's member id. Without `finality` nobody can rely on size and index, and `verify` refuses; an
+    `interval` goes with a record only. Checks nothing: the caller read path and root from its own log.
     """
     protected = _protected(kid=secret.public.kid(), origin=origin, node=node)
     unprotected: dict[cbor.Key, Value] = {
@@ -78,6 +82,8 @@ def issue_receipt(
     }
     if finality is not None:
         unprotected[cose.FINALITY] = encode_finality(finality)
+    if interval is not None:
+        unprotected[cose.INTERVAL] = encode_interval(interval)
     signature = secret.sign(cose.sig_structure(protected, root))
     return cose.encode_sign1(cose.Sign1(protected, unprotected, None, signature))
 
@@ -98,8 +104,10 @@ def decode_receipt(data: bytes) -> Receipt:
     kid, origin, node = _read_protected(header)
     if sign1.protected != _protected(kid=kid, origin=origin, node=node):
         raise ReceiptMalformed("receipt: protected header is not {1: -8, 4: kid, 15: who, 395: 1}")
-    inclusion, finality = _read_unprotected(sign1.unprotected)
-    return Receipt(sign1.protected, kid, origin, node, inclusion, finality, sign1.signature)
+    inclusion, finality, interval = _read_unprotected(sign1.unprotected)
+    return Receipt(
+        sign1.protected, kid, origin, node, inclusion, finality, interval, sign1.signature
+    )
 
 
 def attach_receipts(record: bytes, receipts: Sequence[bytes]) -> bytes:
@@ -170,19 +178,24 @@ def _read_protected(header: cose.Header) -> tuple[bytes, str, str]:
     return read_bytes(header.get(cose.KID), KID_LENGTH, ReceiptMalformed, "kid"), origin, node
 
 
-def _read_unprotected(header: cose.Header) -> tuple[InclusionPath, Finality | None]:
-    if not {cose.VDP} <= header.keys() <= {cose.VDP, cose.FINALITY}:
+def _read_unprotected(
+    header: cose.Header,
+) -> tuple[InclusionPath, Finality | None, Interval | None]:
+    if not {cose.VDP} <= header.keys() <= {cose.VDP, cose.FINALITY, cose.INTERVAL}:
         raise ReceiptMalformed(
-            "receipt: unprotected header is not {396: proofs, ? -70002: finality}"
+            "receipt: unprotected header is not {396: proofs, ? -70002: finality, ? -70004: interval}"
         )
     match header[cose.VDP]:
         case {-1: [bytes() as proof], **rest} if not rest:
             inclusion = _read_inclusion(proof)
         case _:
             raise ReceiptMalformed("receipt: expected one inclusion proof")
-    if cose.FINALITY not in header:
-        return inclusion, None
-    return inclusion, decode_finality(header[cose.FINALITY])
+    finality = interval = None
+    if cose.FINALITY in header:
+        finality = decode_finality(header[cose.FINALITY])
+    if cose.INTERVAL in header:
+        interval = decode_interval(header[cose.INTERVAL])
+    return inclusion, finality, interval
 
 
 def _read_inclusion(data: bytes) -> InclusionPath:

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias, cast
 
 from drystone.errors import Refused
 from drystone.formats import cbor
+from drystone.proof import moments
+from drystone.proof.moments import unix_time
 from drystone.proof.verdict import (
     Inclusion,
     Range,
@@ -29,8 +31,6 @@ SPACE_NAMES: Final = (
 )
 """What stands where in the state, as `ledger/keyspace.py` numbers it."""
 Json: TypeAlias = "dict[str, Json] | Sequence[Json] | str | int | bool | None"
-TIME_MAX: Final = 253_402_300_799
-"""The last second of the year 9999."""
 
 
 def headline(verdict: Verdict) -> str:
@@ -64,6 +64,7 @@ def proved(verdict: Verdict) -> list[str]:
         )
         if verdict.signature is not None and verdict.signature.key is not None:
             sentences.append(_sentence_signature(verdict.signature, verdict.signature.key))
+        sentences += moments.sentences(verdict)
     elif verdict.stretch is not None:
         sentences.insert(0, _sentence_stretch(verdict.stretch))
         sentences.append(_sentence_gaps(verdict.stretch.gaps))
@@ -78,7 +79,8 @@ def proved(verdict: Verdict) -> list[str]:
 def unproved(verdict: Verdict) -> list[str]:
     """Return what the file does not prove, though somebody might think so."""
     if verdict.record is not None and verdict.signature is not None:
-        return list(_unproved_record(verdict.record, verdict.signature))
+        found = moments.since_of(verdict) is not None
+        return list(_unproved_record(verdict.record, verdict.signature, anchor_found=found))
     if verdict.stretch is not None:
         return list(_unproved_stretch(verdict.stretch))
     return ["That the value still stands today: it is what the ledger held at that block."]
@@ -109,6 +111,7 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
     """Return label and text of every figure worth reading."""
     if verdict.record is not None:
         table = _rows_record(verdict.record)
+        table += moments.rows(verdict)
     elif verdict.stretch is not None:
         table = _rows_stretch(verdict.stretch)
     else:
@@ -120,23 +123,6 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
         table.append((signer.role, f"{signer.name} {signer.key_id.hex()}{seen}"))
     table.append(("receipt by", f"{last.node}, key {last.kid.hex()}"))
     return table
-
-
-def unix_time(seconds: int) -> str:
-    """Return Unix seconds as UTC text; a time before 1970 or after the year 9999, as the number."""
-    if not 0 <= seconds <= TIME_MAX:
-        return f"Unix time {seconds}"
-    days, rest = divmod(seconds, 86_400)
-    # Years that begin in March, in eras of 400 years: leap days come last (H. Hinnant, "chrono-compatible dates").
-    era, day = divmod(days + 719_468, 146_097)
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    day_of_month = day - (153 * month + 2) // 5 + 1
-    year += 400 * era + (month >= 10)
-    month += 3 if month < 10 else -9
-    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
-    return f"{year:04d}-{month:02d}-{day_of_month:02d} {clock} UTC"
 
 
 def state_key(key: bytes) -> str:
@@ -209,7 +195,9 @@ def _rows_state(state: StateFacts) -> list[tuple[str, str]]:
     ]
 
 
-def _unproved_record(record: RecordFacts, signature: SignatureFacts) -> Iterable[str]:
+def _unproved_record(
+    record: RecordFacts, signature: SignatureFacts, *, anchor_found: bool
+) -> Iterable[str]:
     if not signature.checked:
         yield (
             f"The {signature.signed_by}'s own signature was not checked here, because no proof of"
@@ -228,7 +216,7 @@ def _unproved_record(record: RecordFacts, signature: SignatureFacts) -> Iterable
         yield "That what it says is true: a signature shows who says it, not that it is right."
     if record.iat is not None or any(time is not None for *_, time in record.measurements):
         yield "The times in the record: they are its sender's own claim."
-    if record.anchor is not None:
+    if record.anchor is not None and not anchor_found:
         yield "Its anchor, an earlier state of the ledger that the sender names: not looked up here."
     yield "That no other record is missing: for that there are completeness proofs."
 

@@ -22,10 +22,31 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MomentFacts:
+    """A block in the log of a record: entry `index`, its time in Unix milliseconds."""
+
+    height: int
+    time_ms: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalFacts:
+    """The blocks that prove when a record came: in the log by `until`, signed after `since`, whose state it names.
+
+    `since` is None where the record names no anchor, or the receipt does not lead to it.
+    """
+
+    until: MomentFacts
+    since: MomentFacts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inclusion:
     """A leaf's place in the log, proved: leaf `index` of `size`, under a root that `signers` vouch for.
 
-    `node` is the member id that the receipt's signer gave itself. `head` is the application hash.
+    `node` is the member id that the receipt's signer gave itself. `head` is the application hash. `interval` stands
+    in receipts of records only, and not in old ones.
     """
 
     node: str
@@ -35,6 +56,7 @@ class Inclusion:
     root: bytes
     head: bytes
     signers: tuple[Signer, ...]
+    interval: IntervalFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

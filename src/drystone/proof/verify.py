@@ -6,8 +6,9 @@ and some vector must then fail. `drystone verify`, the single-file verifier and 
 browser is a second implementation of the same rules. Source: formats.md part B and its last table; RFC 9942.
 """
 
+from dataclasses import replace
 from hashlib import sha256
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from drystone.errors import (
     DrystoneError,
@@ -17,7 +18,7 @@ from drystone.errors import (
     ReceiptUntrusted,
 )
 from drystone.formats import cbor, cose
-from drystone.proof import completeness, finality, receipt
+from drystone.proof import completeness, finality, interval, receipt
 from drystone.proof.block import app_head, decode_block
 from drystone.proof.completeness import Point
 from drystone.proof.trust import Trust, node_key
@@ -63,12 +64,14 @@ def verify(data: bytes, trust: Trust, *, key_point: bytes | None = None) -> Verd
 
     Checks every receipt in it, all of them about one place, the record's form, a call's ledger; with `key_point` (a
     point that proves the sender's key) also the record's own signature. Without it the verdict says that the record's
-    signature was not checked. Does not check the sender's claims: time, anchor, values. Raises: Refused.
+    signature was not checked; with an interval in a receipt, the blocks around the record and its anchor. Does not
+    check the sender's claims: time, values. Raises: Refused.
     """
     statement = receipt.detach_receipts(data)
     entry = sha256(statement.record).digest()
     leaf = log.leaf_hash(entry)
-    inclusions = tuple(_check_receipt(item, leaf, trust) for item in statement.receipts)
+    checked = [_check_receipt(item, leaf, trust) for item in statement.receipts]
+    inclusions = tuple(one.inclusion for one in checked)
     if len({inclusion.index for inclusion in inclusions}) != 1:
         raise ReceiptMismatch("the receipts are about different places of the log")
     if len({inclusion.kid for inclusion in inclusions}) != len(inclusions):
@@ -81,7 +84,7 @@ def verify(data: bytes, trust: Trust, *, key_point: bytes | None = None) -> Verd
         kind="record",
         origin=trust.origin,
         ledger=trust.ledger,
-        inclusions=inclusions,
+        inclusions=tuple(_with_interval(one, leaf, record.anchor) for one in checked),
         record=facts,
         signature=_check_sender(record, key_point, trust),
     )
@@ -145,7 +148,14 @@ def verify_state_value(data: bytes, trust: Trust, *, key: bytes | None = None) -
     )
 
 
-def _check_receipt(data: bytes, leaf: bytes, trust: Trust) -> Inclusion:
+class _Checked(NamedTuple):
+    """A receipt that holds, and what it says of its leaf."""
+
+    parsed: receipt.Receipt
+    inclusion: Inclusion
+
+
+def _check_receipt(data: bytes, leaf: bytes, trust: Trust) -> _Checked:
     """Check that a trusted node's receipt places `leaf` in a log whose size and root enough trusted keys signed."""
     parsed = receipt.decode_receipt(data)
     if parsed.finality is None:
@@ -167,7 +177,7 @@ def _check_receipt(data: bytes, leaf: bytes, trust: Trust) -> Inclusion:
     )
     signed = cose.sig_structure(parsed.protected, root)
     _issuer(parsed.kid, trust).verify(signed, parsed.signature)
-    return Inclusion(
+    inclusion = Inclusion(
         node=parsed.node,
         kid=parsed.kid,
         index=parsed.inclusion.index,
@@ -176,6 +186,19 @@ def _check_receipt(data: bytes, leaf: bytes, trust: Trust) -> Inclusion:
         head=app_head(size=size, root=root),
         signers=final.signers,
     )
+    return _Checked(parsed, inclusion)
+
+
+def _with_interval(checked: _Checked, leaf: bytes, anchor: bytes | None) -> Inclusion:
+    """Check the interval that a record's receipt brings, where it does, and add it to what is known."""
+    parsed, inclusion = checked
+    if parsed.interval is None:
+        return inclusion
+    record = interval.Leaf(leaf, inclusion.index, parsed.inclusion.path)
+    facts = interval.check_interval(
+        parsed.interval, record=record, size=inclusion.size, root=inclusion.root, anchor=anchor
+    )
+    return replace(inclusion, interval=facts)
 
 
 def _issuer(kid: bytes, trust: Trust) -> PublicKey:
@@ -188,7 +211,9 @@ def _issuer(kid: bytes, trust: Trust) -> PublicKey:
 
 def _check_point(point: Point, trust: Trust, *, key: bytes) -> StateFacts:
     """Check that `key` has the point's value in the state after a block of the trusted log."""
-    inclusion = _check_receipt(point.receipt, log.leaf_hash(point.block), trust)
+    parsed, inclusion = _check_receipt(point.receipt, log.leaf_hash(point.block), trust)
+    if parsed.interval is not None:
+        raise ReceiptMalformed("a block's own receipt has no interval")
     block = decode_block(point.block)
     try:
         named = ics23.decode(point.ics23).key

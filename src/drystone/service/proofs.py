@@ -29,9 +29,11 @@ from drystone.proof.completeness import (
     read_stream,
 )
 from drystone.proof.finality import node_finality, sign_checkpoint
+from drystone.proof.interval import Interval
 from drystone.proof.receipt import attach_receipts, issue_receipt
 from drystone.proof.verdict import Item
 from drystone.records.record import check_form
+from drystone.service.intervals import Intervals
 from drystone.service.reads import Reads
 from drystone.trees.log import inclusion_path
 from drystone.workers.messages import ProvedState
@@ -53,6 +55,7 @@ class Proofs:
     def __init__(self, identity: Identity, reads: Reads) -> None:
         self._identity = identity
         self._reads = reads
+        self._intervals = Intervals(reads.ledger)
         self._signed: SignedHead | None = None
 
     def checkpoint(self) -> bytes:
@@ -78,7 +81,15 @@ class Proofs:
         if found.raw is None:
             raise NotFound("the record's body was pruned; its entry stays in the log")
         assert found.log_index is not None, "what the ledger has is in its log"
-        receipt = self._receipt(self.signed_head(), index=found.log_index)
+        assert found.height is not None, "and in a block"
+        signed = self.signed_head()
+        interval = self._intervals.around(
+            height=found.height,
+            index=found.log_index,
+            anchor=check_form(found.raw).anchor,
+            size=signed.size,
+        )
+        receipt = self._receipt(signed, index=found.log_index, interval=interval)
         return attach_receipts(found.raw, [receipt])
 
     def state(self, key: bytes, proved: ProvedState) -> StateProof:
@@ -156,7 +167,9 @@ class Proofs:
         assert decode_block(proved.block_entry).height == proved.height
         return signed
 
-    def _receipt(self, signed: SignedHead, *, index: int) -> bytes:
+    def _receipt(
+        self, signed: SignedHead, *, index: int, interval: Interval | None = None
+    ) -> bytes:
         identity = self._identity
         parsed = note.decode_note(signed.note)
         with self._reads.ledger.snapshot():
@@ -170,6 +183,7 @@ class Proofs:
             path=path,
             root=signed.root,
             finality=node_finality(parsed.text, parsed.signatures),
+            interval=interval,
         )
 
     def _sign(self, *, size: int, root: bytes) -> SignedHead:

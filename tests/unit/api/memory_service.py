@@ -51,7 +51,9 @@ from drystone.ledger.read_rights import Asker, ReadRights
 from drystone.ledger.rights import check_rights, find_rights
 from drystone.limits import DAG_ROWS_MAX, DAG_WINDOW_VERTICES, REQUEST_RECORDS_MAX, TILE_WIDTH
 from drystone.proof import completeness
+from drystone.proof.block import decode_block
 from drystone.proof.finality import NodeFinality, node_finality, sign_checkpoint
+from drystone.proof.interval import Interval, Moment, path_below
 from drystone.proof.receipt import attach_receipts, issue_receipt
 from drystone.proof.trust import Trust, format_trust
 from drystone.proof.verdict import Item
@@ -330,7 +332,25 @@ class MemoryService:
         line = sign_checkpoint(NODE, point)
         return point, node_finality(note.checkpoint_text(point), [line])
 
-    def _receipt(self, index: int) -> bytes:
+    def _interval(self, found: FoundRecord) -> Interval:
+        """The block that holds a record, and the one whose state it names, if it names one."""
+        assert found.raw is not None
+        assert found.log_index is not None
+        anchor = check_form(found.raw).anchor
+        until = next(one for one in self.stored if one.change.height == found.height)
+        earlier = [one for one in self.stored if anchor and one.change.head[:8] == anchor]
+        return Interval(
+            self._moment(until, found.log_index),
+            self._moment(earlier[0], found.log_index) if earlier else None,
+        )
+
+    def _moment(self, stored: StoredBlock, record: int) -> Moment:
+        index, size = stored.first + len(stored.change.leaves) - 1, len(self.leaves)
+        path = log.inclusion_path(index, size, self._node)
+        below = path_below(index=index, path=path, record=record, size=size)
+        return Moment(index, below, decode_block(stored.change.block_entry))
+
+    def _receipt(self, index: int, interval: Interval | None = None) -> bytes:
         point, finality = self._checkpoint()
         return issue_receipt(
             secret=NODE,
@@ -341,6 +361,7 @@ class MemoryService:
             path=log.inclusion_path(index, point.size, self._node),
             root=point.root,
             finality=finality,
+            interval=interval,
         )
 
     async def head(self) -> Head:
@@ -693,7 +714,9 @@ class MemoryService:
         found = self.found.get((stream, epoch, seq))
         if found is None or found.raw is None:
             raise NotFound(f"no record at {'/'.join(stream)}, epoch {epoch}, sequence {seq}")
-        return attach_receipts(found.raw, [self._receipt(found.log_index)])
+        assert found.log_index is not None
+        receipt = self._receipt(found.log_index, self._interval(found))
+        return attach_receipts(found.raw, [receipt])
 
     async def completeness(self, stream: StreamKey, *, since: bytes | None) -> bytes:
         items = self.accepted_order.get(stream)

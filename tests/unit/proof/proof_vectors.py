@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from drystone.errors import DrystoneError
-from drystone.proof import trust, verify
+from drystone.proof import moments, trust, verify
 from drystone.proof.report import number
 from drystone.proof.verdict import Verdict
 
@@ -97,7 +97,10 @@ def code_of(action: Callable[[], object]) -> str | None:
 def facts_of(verdict: Verdict) -> dict[str, Any]:
     """Everything that a vector's `expect` may name."""
     last = verdict.inclusions[-1]
+    until, since = moments.until_of(verdict), moments.since_of(verdict)
     facts: dict[str, Any] = {
+        "until": None if until is None else [until.height, until.time_ms],
+        "since": None if since is None else [since.height, since.time_ms],
         "kind": verdict.kind,
         "index": last.index,
         "size": last.size,

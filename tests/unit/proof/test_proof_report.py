@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proof_vectors import named, run
 
-from drystone.proof import report
+from drystone.proof import moments, report
 from drystone.proof.verdict import Range
 
 
@@ -43,14 +43,14 @@ def test_a_value_is_shown_as_it_was_signed(value: object, text: str) -> None:
     ],
 )
 def test_a_time_is_shown_or_named_as_a_number(seconds: int, text: str) -> None:
-    assert report.unix_time(seconds) == text
+    assert moments.unix_time(seconds) == text
 
 
 @settings(deadline=None)
-@given(seconds=st.integers(0, report.TIME_MAX))
+@given(seconds=st.integers(0, moments.TIME_MAX))
 def test_a_time_is_the_calendars(seconds: int) -> None:
     calendar = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    assert report.unix_time(seconds) == calendar.strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert moments.unix_time(seconds) == calendar.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def test_unchecked_signature_is_said_in_words_and_in_json() -> None:

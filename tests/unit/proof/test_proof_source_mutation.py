@@ -21,7 +21,7 @@ from drystone.errors import DrystoneError
 from drystone.proof.verdict import Verdict
 
 ROOM = Path(drystone.proof.__file__).parent
-ORDER = ("block", "trust", "finality", "receipt", "completeness", "verify")
+ORDER = ("block", "trust", "finality", "interval", "receipt", "completeness", "verify")
 READERS = {"read_uint", "read_bytes", "check_id", "_uint", "_hash", "_id", "_text", "_hexadecimal"}
 CHECKS = ("check_", "_check_", "verify_", "_verify_", "_integer")
 

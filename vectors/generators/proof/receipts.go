@@ -92,6 +92,11 @@ func receiptVectors() []vector {
 	badNotes(bad)
 	badRecords(bad)
 	badKeys(&out)
+	goodIntervals(good)
+	badIntervals(bad)
+	file, key, _ := pointWithInterval()
+	out = append(out, vector{Name: "a key's point whose receipt has an interval", Trust: "one", File: hexed(file),
+		Key: hexed(key), Error: "receipt-malformed"})
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -97,6 +98,8 @@ func must(holds bool, what string) {
 type place struct {
 	size, index int64
 	root        []byte
+	path        [][]byte
+	interval    []cbor.RawMessage // moments, nil where there are none
 }
 
 // receipt checks one COSE receipt of an entry.
@@ -135,7 +138,11 @@ func (t believed) receipt(data, entry []byte) place {
 			verifier, err := cose.NewVerifier(cose.AlgorithmEdDSA, node.public)
 			check(err)
 			check(message.Verify(nil, verifier))
-			return place{size, index, root}
+			at := place{size: size, index: index, root: root, path: read[[][]byte](inclusion[2])}
+			if moments, ok := message.Headers.Unprotected[int64(-70004)]; ok {
+				at.interval = items(det(moments))
+			}
+			return at
 		}
 	}
 	panic("no listed node signed the receipt")
@@ -161,6 +168,7 @@ func (t believed) statement(file, key []byte) map[string]any {
 	receipts := message.Headers.Unprotected[int64(394)].([]any)
 	for _, receipt := range receipts {
 		at = t.receipt(receipt.([]byte), sha(raw))
+		at.moments(sha(raw), anchorOf(message.Headers.Protected[int64(-70001)]))
 	}
 	found := map[string]any{"kind": "record", "index": at.index, "size": at.size, "checked": false}
 	if len(key) != 0 {
@@ -170,6 +178,82 @@ func (t believed) statement(file, key []byte) map[string]any {
 		found["checked"] = true
 	}
 	return found
+}
+
+func anchorOf(position any) []byte {
+	if parts := position.([]any); len(parts) == 3 {
+		return parts[2].([]byte)
+	}
+	return nil
+}
+
+// moments checks the block entries around a record: tlog places them, their left siblings are the log of then.
+func (p place) moments(entry, anchor []byte) {
+	for number, raw := range p.interval {
+		fields := items(raw)
+		index, block := read[int64](fields[0]), []any{"drystone/block/1"}
+		for _, field := range fields[2:] {
+			block = append(block, read[any](field))
+		}
+		hash := tlog.RecordHash(det(block))
+		path := p.completed(index, entry, read[[]byte](fields[1]))
+		check(tlog.CheckRecord(path, p.size, tlog.Hash(p.root), index, hash))
+		must((index > p.index) == (number == 0), "a block on the wrong side of the record")
+		if number == 1 {
+			before := hash
+			for at, left := range sides(index, p.size) {
+				if left {
+					before = tlog.NodeHash(path[at], before)
+				}
+			}
+			text := binary.BigEndian.AppendUint64([]byte("drystone/head/1\n"), uint64(index+1))
+			must(bytes.Equal(sha(append(text, before[:]...))[:8], anchor), "an anchor of another state")
+		}
+	}
+}
+
+// completed is a whole inclusion path, of which only the hashes below the record's path came.
+func (p place) completed(index int64, entry, below []byte) tlog.RecordProof {
+	var path tlog.RecordProof
+	for at := 0; at < len(below); at += 32 {
+		path = append(path, tlog.Hash(below[at:at+32]))
+	}
+	own, other, shared := sides(p.index, p.size), sides(index, p.size), 0
+	for own[len(own)-1-shared] == other[len(other)-1-shared] {
+		shared++
+	}
+	met, beside := len(own)-shared-1, tlog.RecordHash(entry)
+	for at, left := range own[:met] {
+		if left {
+			beside = tlog.NodeHash(tlog.Hash(p.path[at]), beside)
+		} else {
+			beside = tlog.NodeHash(beside, tlog.Hash(p.path[at]))
+		}
+	}
+	path = append(path, beside)
+	for _, hash := range p.path[met+1:] {
+		path = append(path, tlog.Hash(hash))
+	}
+	return path
+}
+
+// sides says for each sibling of a leaf, from the leaf upwards, whether it stands to the left.
+func sides(index, size int64) []bool {
+	var turns []bool
+	for first, end := int64(0), size; end-first > 1; {
+		half := int64(1)
+		for half*2 < end-first {
+			half *= 2
+		}
+		left := index >= first+half
+		turns = append([]bool{left}, turns...)
+		if left {
+			first += half
+		} else {
+			end = first + half
+		}
+	}
+	return turns
 }
 
 func verifierOf(coseKey []byte) cose.Verifier {
