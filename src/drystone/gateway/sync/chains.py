@@ -233,6 +233,8 @@ class Chains:
         if chase is None or self._chase(author) is None:
             return
         first, last = chase.stretch.first, chase.stretch.last
+        if more and chase.parent is not None and chase.parent not in got.ids:
+            return  # The message was full: it is asked for again.
         if more and chase.parent is None and got.last < last:
             if got.ids:
                 chase.stretch = Stretch(author, place_behind(got.last), last)

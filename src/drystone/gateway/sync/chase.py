@@ -11,7 +11,7 @@ from drystone.errors import ParentForged
 from drystone.gateway.sync.effects import Place
 from drystone.gateway.sync.messages import Point, Stretch
 from drystone.records.dag import Author
-from drystone.records.vertex import VertexHeader
+from drystone.records.vertex import VertexHeader, decode_header
 
 BACK_FIRST: Final = 4
 """Vertices by which a chase first goes back from where it does not join; doubled each time."""
@@ -82,6 +82,12 @@ def place_behind(place: tuple[int, int]) -> tuple[int, int]:
     """Return the first place that may follow another in an author's chain."""
     epoch, seq = place
     return (epoch, seq + 1) if seq < limits.SEQUENCE_MAX else (epoch + 1, 0)
+
+
+def stand_together(a: bytes, b: bytes) -> bool:
+    """Whether two headers of the store are one author's at one place: branches of a fork."""
+    one, other = decode_header(a), decode_header(b)
+    return (one.iss, one.sub, one.epoch, one.seq) == (other.iss, other.sub, other.epoch, other.seq)
 
 
 def go_back(chase: Chase, author: Author, lowest: VertexHeader) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from drystone import limits
 from drystone.errors import AnnouncementReplayed, EvidenceForged, Refused
 from drystone.gateway.sync.chains import Chains
-from drystone.gateway.sync.chase import advance
+from drystone.gateway.sync.chase import advance, stand_together
 from drystone.gateway.sync.line import Line
 from drystone.gateway.sync.messages import (
     Announce,
@@ -34,6 +34,9 @@ from drystone.records.vertex import VertexHeader, vertex_id
 
 _HEADER_ROOM = 8
 """Bytes around a header in a message."""
+
+_HEADERS_FULL = limits.SYNC_HEADERS_MAX - limits.SYNC_BRANCHES_MAX
+"""Headers in a message to which only branches at the last one's place are still added."""
 
 
 class Telling:
@@ -164,7 +167,9 @@ class Telling:
         for page, whole in pages:
             for raw in page:
                 cost = len(raw) + _HEADER_ROOM
-                if found and (size + cost > line.chunk or len(found) >= limits.SYNC_HEADERS_MAX):
+                full = size + cost > line.chunk or len(found) >= _HEADERS_FULL
+                # The peer asks on behind the last place: a fork's branches there come together.
+                if found and full and not stand_together(found[-1], raw):
                     more = True
                     break
                 found.append(raw)
@@ -182,8 +187,14 @@ class Telling:
         """Give a stretch's headers, as many as fit a message, and whether these are all."""
         line = self._line
         limit = min(limits.SYNC_HEADERS_MAX // 2, max(1, line.chunk // 128))
+        limit += limits.SYNC_BRANCHES_MAX
         found = line.store.headers(stretch, limit=limit)
-        return found, len(found) < limit
+        if len(found) < limit:
+            return found, True
+        cut = found.pop()
+        while len(found) > 1 and stand_together(found[-1], cut):
+            cut = found.pop()
+        return found, False
 
     # --- evidence and announcements ----------------------------------------------------------------
 
