@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import (
+    contracts,
     disk,
     growth,
     latency,
@@ -39,6 +40,7 @@ LINES: dict[str, tuple[str, Callable[[Stage], list[Figure]]]] = {
     "g": ("growth", growth.figures),
     "h": ("receipts", receipts.figures),
     "i": ("single writes (paper, Table 1)", single_writes.figures),
+    "j": ("a reading under a contract", contracts.figures),
     "a": ("signatures alone", throughput.alone),
 }
 """In the order in which they run: the yardstick last, because the others take its readings."""
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [letter for letter in options.only.lower().replace(" ", "").split(",") if letter]
     unknown = sorted(set(wanted) - LINES.keys())
     if unknown:
-        parser.error(f"there is no line {', '.join(unknown)}; there are a to i")
+        parser.error(f"there is no line {', '.join(unknown)}; there are a to j")
     command = shlex.join(
         ["python", "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)]
     )

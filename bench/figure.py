@@ -21,7 +21,7 @@ class Figure(NamedTuple):
     """One row of the table."""
 
     line: str
-    """Letter of the line it belongs to: a to i."""
+    """Letter of the line it belongs to: a to j."""
     name: str
     value: float
     unit: str

@@ -26,14 +26,14 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_quick_run_prints_its_figures_beside_their_budgets(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    done = bench("--quick", "--only", "h,i", "--json", str(out), "--folder", str(tmp_path))
+    done = bench("--quick", "--only", "h,i,j", "--json", str(out), "--folder", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= COLUMNS_MAX
     report = json.loads(out.read_text())
     assert {"processor", "cores", "memory", "kernel", "python", "libraries", "load"} <= set(
         report["machine"]
     )
-    assert {row["line"] for row in report["figures"]} == {"h", "i"}
+    assert {row["line"] for row in report["figures"]} == {"h", "i", "j"}
     judged = [row for row in report["figures"] if "budget" in row]
     assert judged
     assert all(row["verdict"].startswith(("met", "missed by ")) for row in judged)
