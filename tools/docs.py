@@ -135,7 +135,7 @@ def settings_page() -> str:
         for name, field in kind.model_fields.items():
             bounds = ", ".join(_bound(one) for one in field.metadata) or _choices(field.annotation)
             if isinstance(field.default, tuple):
-                bounds = bounds.replace("characters at most", "tables at most")
+                bounds = bounds.replace("characters at most", "entries at most")
             default = f"`{json.dumps(field.default)}`"
             parts.append(f"| `{name}` | {default} | {bounds} | {field.description} |\n")
     parts.append("\nIn the environment, for example: `DRYSTONE__HTTP__PORT=0`.\n")

@@ -198,7 +198,16 @@ class SyncSettings(Section):
         description="One table [[sync.peers]] for each peer: name, address, uplink. In the environment: JSON.",
     )
 
-    @field_validator("peers", mode="before")
+    announce: tuple[str, ...] = Field(
+        default=(),
+        max_length=limits.ANNOUNCEMENT_ADDRESSES_MAX,
+        description="host:port under which peers may dial this side; told to all of them, signed. In the environment: JSON.",
+    )
+    dial_announced: bool = Field(
+        default=True, description="Dial peers at the addresses that they announce."
+    )
+
+    @field_validator("peers", "announce", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         """Read what an environment variable holds; a file holds tables already."""

@@ -33,6 +33,7 @@ from drystone.home.config import SyncSettings
 from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.limits import VERTEX_LINKS_MAX
+from drystone.node.announcing import Announcer
 from drystone.records.dag import Author
 from drystone.records.key import PublicKey, SecretKey, trusted_cose_key
 from drystone.records.vertex import VertexHeader
@@ -177,6 +178,13 @@ class Exchange:
             unix_s=lambda: wall_ms() / 1000,
             random=random,
         )
+        self._announcer = Announcer(
+            own=own,
+            secret=secret,
+            addresses=settings.announce,
+            board=holdings,
+            dial=self.links.set_announced,
+        )
 
     def use(self, parts: Parts) -> None:
         """Say whose part takes what arrives; before `run`."""
@@ -198,6 +206,7 @@ class Exchange:
         """The registry as known here has changed: unknown authors may be known, open links be no longer allowed."""
         self.holdings.registry_changed()
         self.links.recheck()
+        self._announcer.announce()
 
     def tips(self) -> list[bytes]:
         """Give whole vertices that no vertex here cites, for the next vertex to cite; bounded as a vertex's links."""
@@ -237,6 +246,7 @@ class Exchange:
 
         Raises: PortTaken; Broken when the disk failed.
         """
+        self._announcer.announce()
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell())
             looking = group.create_task(self._look())
@@ -302,6 +312,8 @@ class Exchange:
             packed = await self._read(lambda own_id=own_id: self._store_read.packed(own_id))
             await self._act(peer, session.loaded(own_id, packed, self._clock_ms()), session)
         await self._serve(peer, session, effects)
+        if effects.announced:
+            self._announcer.heard()
         if self._parts is None:
             return
         new = self._unopened.get(peer)

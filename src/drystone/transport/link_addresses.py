@@ -5,6 +5,7 @@ May not: open a connection (`links.py` does). Source: docs/operating/links.md.
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 from typing import Final
 
@@ -62,3 +63,14 @@ def spell(name: tuple[str, int]) -> str:
     """Write a socket's address as `address_of` reads it."""
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_here(host: str) -> bool:
+    """Say whether an address only ever leads to the machine that reads it, or to nothing that can be dialled."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast

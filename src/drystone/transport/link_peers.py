@@ -7,8 +7,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from random import Random
 from typing import Final, Generic
 
+from drystone import limits
 from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.records.dag import Author
@@ -48,6 +50,9 @@ class PeerState(Generic[E]):
     def __init__(self) -> None:
         """Begin without a link."""
         self.addresses: list[str] = []
+        """Where to dial it, by the settings ..."""
+        self.announced: tuple[str, ...] = ()
+        """... and as it says itself."""
         self.link: Link[E] | None = None
         self.traffic = Traffic()
         self.faults: Counter[str] = Counter()
@@ -67,7 +72,9 @@ def report_of(name: Author, peer: PeerState[E]) -> PeerReport:
         traffic.add(link.traffic)
     return PeerReport(
         peer=name,
-        address=link.address if link is not None else next(iter(peer.addresses), ""),
+        address=link.address
+        if link is not None
+        else next(iter((*peer.addresses, *peer.announced)), ""),
         connected=link is not None,
         dialled=link is not None and link.dialled,
         since_s=link.age_s if link is not None else 0.0,
@@ -101,3 +108,9 @@ def keys_on(view: Reader) -> Callable[[Author], Collection[PublicKey]]:
         return (trusted_cose_key(key.cose_key),)
 
     return keys_of
+
+
+def backoff_s(failures: int, random: Random) -> float:
+    """Give the pause before a peer is dialled again, s: doubles with each failure, half of it drawn."""
+    whole_ms = min(limits.LINK_BACKOFF_MS_MIN << min(failures, 16), limits.LINK_BACKOFF_MS_MAX)
+    return whole_ms * (0.5 + random.random() / 2) / 1000

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, Generic
 
@@ -30,24 +30,13 @@ from drystone.home.authority import TlsFiles
 from drystone.home.config import SyncSettings
 from drystone.records.dag import Author
 from drystone.records.key import SecretKey
-from drystone.transport.link import E, Hooks, Link, LinkSession, SessionEffects, Traffic, is_live
-from drystone.transport.link_addresses import address_of, host_of, peer_of, spell
+from drystone.transport.link import E, Hooks, Link, LinkSession, Traffic, is_live
+from drystone.transport.link_addresses import address_of, host_of, is_here, peer_of, spell
 from drystone.transport.link_admission import Admission, Admitted
 from drystone.transport.link_pace import Bucket
-from drystone.transport.link_peers import PeerReport, PeerState, keys_on, report_of
+from drystone.transport.link_peers import PeerReport, PeerState, backoff_s, keys_on, report_of
 
-__all__ = (
-    "Hooks",
-    "Link",
-    "LinkSession",
-    "Links",
-    "PeerReport",
-    "SessionEffects",
-    "Traffic",
-    "address_of",
-    "is_live",
-    "keys_on",
-)
+__all__ = ("Hooks", "LinkSession", "Links", "PeerReport", "address_of", "is_live", "keys_on")
 
 BUFFER_BYTES: Final = 65_536
 """Bytes that asyncio holds of a connection in each direction before it pushes back."""
@@ -161,15 +150,30 @@ class Links(Generic[E]):
             known.link.end(fault)
 
     def add_address(self, peer: Author, address: str) -> None:
-        """Dial a peer at this address too, if it has no link: from the settings, or as it announced itself.
-
-        Raises: ConfigInvalid when it is no `host:port`; beyond `limits.PEERS_MAX` peers it is forgotten.
-        """
+        """Dial a peer at this address too, if it has no link. Raises: ConfigInvalid when it is no `host:port`."""
         address_of(address)
         known = self._remember(peer)
-        if known is None or address in known.addresses:
+        if known is not None and address not in known.addresses:
+            known.addresses.append(address)
+            self._start_dialling(peer)
+
+    def set_announced(self, peer: Author, addresses: Sequence[str]) -> None:
+        """Dial a peer where it says that it is, instead of where it said before.
+
+        What leads to this machine itself is left out, unless this side listens on loopback too; so is what is no
+        address. Whoever answers there still has to show the peer's certificate.
+        """
+        known = self._remember(peer) if peer != self._own else None
+        if known is None or not self._settings.dial_announced:
             return
-        known.addresses = [*known.addresses[-3:], address]
+        near = self._listener is not None and is_here(self._listener[0])
+        found: list[str] = []
+        for address in addresses[: limits.ANNOUNCEMENT_ADDRESSES_MAX]:
+            with contextlib.suppress(ConfigInvalid):
+                host, _ = address_of(address)
+                if near or not is_here(host):
+                    found.append(address)
+        known.announced = tuple(found)
         self._start_dialling(peer)
 
     def connected(self) -> list[Author]:
@@ -258,7 +262,9 @@ class Links(Generic[E]):
 
     def _start_dialling(self, name: Author) -> None:
         known = self._peers[name]
-        if self._group is not None and self._running and known.addresses and known.dialling is None:
+        if known.dialling is not None or not (known.addresses or known.announced):
+            return
+        if self._group is not None and self._running:
             known.dialling = self._group.create_task(self._dial_for_ever(name, known))
 
     async def _dial_for_ever(self, name: Author, peer: PeerState[E]) -> None:
@@ -272,7 +278,11 @@ class Links(Generic[E]):
                 peer.problem = peer.problem or "left alone for what it did"
                 await asyncio.sleep(RESTS_S)
                 continue
-            address = peer.addresses[turn % len(peer.addresses)]
+            addresses = (*peer.addresses, *peer.announced)
+            if not addresses:
+                peer.dialling = None
+                return
+            address = addresses[turn % len(addresses)]
             turn += 1
             if await self._dial(name, peer, address):
                 peer.failures = 0
@@ -382,9 +392,3 @@ class Links(Generic[E]):
                 except TlsFilesInvalid as error:
                     log.error("the certificates stay as they were: %s", error)
             self.recheck()
-
-
-def backoff_s(failures: int, random: Random) -> float:
-    """Give the pause before a peer is dialled again, s: doubles with each failure, half of it drawn."""
-    whole_ms = min(limits.LINK_BACKOFF_MS_MIN << min(failures, 16), limits.LINK_BACKOFF_MS_MAX)
-    return whole_ms * (0.5 + random.random() / 2) / 1000

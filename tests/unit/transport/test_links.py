@@ -25,7 +25,8 @@ from drystone.gateway.sync.messages import Body, Bye, Ping
 from drystone.gateway.sync.wire import Frames, decode_message, encode_message, frame
 from drystone.home.certificates import DAY_S
 from drystone.transport import link, link_tls, links
-from drystone.transport.links import Links, backoff_s, is_live
+from drystone.transport.link_peers import backoff_s
+from drystone.transport.links import Links, is_live
 
 
 @pytest.fixture
@@ -899,3 +900,54 @@ def test_two_links_objects_do_not_share_counters(town: Town) -> None:
     first.refused["x"] += 1
     assert second.refused == {}
     assert [one.peer for one in second.report()] == [b.name]
+
+
+# --- announced addresses ----------------------------------------------------------------------------
+
+
+def test_peer_is_dialled_where_it_says_that_it_is(town: Town, quick: None) -> None:
+    async def work() -> None:
+        a, b = town.member("a"), town.member("b")
+        b.make_links(listen=True)
+        a.make_links(listen=True)
+        async with a.up(), b.up():
+            a.links.set_announced(b.name, ["127.0.0.1:1"])
+            a.links.set_announced(b.name, ["no address", b.at])
+            await meet(a, b)
+
+    run(work())
+
+
+def test_announced_address_of_somebody_else_leads_nowhere(town: Town, quick: None) -> None:
+    async def work() -> None:
+        a, b, c = town.member("a"), town.member("b"), town.member("c")
+        c.make_links(listen=True)
+        a.make_links(listen=True)
+        async with a.up(), c.up():
+            a.links.set_announced(b.name, [c.at])
+            await until(lambda: problem(a, b))
+            assert problem(a, b) == {"certificate-foreign"}
+        assert a.sessions == []
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "0.0.0.0:1", "169.254.0.1:1"]
+)
+def test_announced_address_of_this_machine_is_not_dialled(town: Town, address: str) -> None:
+    a, b = town.member("a"), town.member("b")
+    made = a.make_links()
+    made.set_announced(b.name, [address, "203.0.113.5:8421"])
+    assert made.report()[0].address == "203.0.113.5:8421"
+    made.set_announced(b.name, [address])
+    assert made.report()[0].address == ""
+
+
+def test_own_announcement_and_those_of_whom_nobody_wants_to_dial_are_left(town: Town) -> None:
+    a, b = town.member("a"), town.member("b")
+    made = a.make_links()
+    made.set_announced(a.name, ["203.0.113.5:8421"])
+    made._settings = made._settings.model_copy(update={"dial_announced": False})
+    made.set_announced(b.name, ["203.0.113.5:8421"])
+    assert [one.address for one in made.report()] in ([], [""])
