@@ -151,3 +151,26 @@ def maintenance(
 
     if not show_maintenance(data, seed=seed, keep=keep):
         raise CheckFailed
+
+
+@command(app)
+def village(
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another village.")] = 7,
+    keep: Keep = False,
+) -> None:
+    """Three gateways whose cables are cut, neighbours who go on trading, and the merge.
+
+    Starts a node and three gateways with homes of their own, linked over TLS through cables that
+    can be cut. Two homes behind each gateway trade surplus under the contract `trading`. Each
+    gateway is cut off once, sides write on separately, the cables are mended: all know the same
+    vertices, each record is ordered once, what was traded alone stands, what both sides sold went
+    to one. Ends with equal frontiers, a receipt from behind each gateway verified offline, the
+    share of vertices with two live parents, bytes on each link. Ends with 0 only if all of it held.
+
+    Example:
+      drystone demo village
+    """
+    from drystone.cli.demo_village import show_village
+
+    if not show_village(seed=seed, keep=keep):
+        raise CheckFailed

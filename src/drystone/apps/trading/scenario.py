@@ -18,6 +18,7 @@ CONTRACT: Final = "trading"
 PROFILE: Final = "prosumer"
 SLOT_MINUTES: Final = 15
 SLOT_MS: Final = SLOT_MINUTES * 60_000
+DAY_S: Final = 86_400
 ZONE: Final = "quarter"
 COIN: Final = 1_000_000
 """Amounts are whole numbers of 10^-8 of the currency unit: so many make one of the smallest coin."""
@@ -95,11 +96,16 @@ def settle_call(*, seller: str, slot: int) -> Call:
     return Call(CONTRACT, "settle", {"seller": seller, "slot": slot})
 
 
-def slots(*, seed: int, number: int, producer: bool, first: int) -> Iterator[Slot]:
-    """Yield an emulated home's slots without end, from slot `first` on; a producer has a roof, both draw power."""
+def slots(
+    *, seed: int, number: int, producer: bool, first: int, days_before: int = 0
+) -> Iterator[Slot]:
+    """Yield an emulated home's slots without end, from slot `first` on; a producer has a roof, both draw power.
+
+    Sun and people are those of so many days before.
+    """
     household = PRODUCER if producer else CONSUMER
     meter = meters.Meter(f"home-{number}", seed, household, 0, 0, clock=True)
-    register = meters.start(meter, time_s=first * SLOT_MS // 1_000)
+    register = meters.start(meter, time_s=first * SLOT_MS // 1_000 - days_before * DAY_S)
     given = drawn = 0
     at = first
     while True:
