@@ -201,7 +201,7 @@ class SyncSettings(Section):
     announce: tuple[str, ...] = Field(
         default=(),
         max_length=limits.ANNOUNCEMENT_ADDRESSES_MAX,
-        description="host:port under which peers may dial this side; told to all of them, signed. In the environment: JSON.",
+        description="host:port where peers may dial this side; told to all of them, signed. In the environment: JSON.",
     )
     dial_announced: bool = Field(
         default=True, description="Dial peers at the addresses that they announce."

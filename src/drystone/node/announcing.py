@@ -1,7 +1,7 @@
 """Announcements of a process: it says where it may be dialled, and dials others where they say they are.
 
-Lives here: signing the own announcement, raising its epoch when an older life's comes back, handing others' addresses to
-the links. May not: verify one (`gateway/sync/announcement.py` does, before it gets here) or decide who may link.
+Lives here: signing the own announcement, raising its epoch when an older life's comes back, handing others' addresses
+to the links. May not: verify one (`gateway/sync/announcement.py` does, before it gets here) or decide who may link.
 Source: docs/spec/sync.md, docs/operating/links.md.
 """
 

@@ -189,7 +189,7 @@ class TlsStream:
     def send(self, data: bytes | memoryview) -> int:
         """Hand plain bytes to the operating system or asyncio's buffer; give the bytes on the wire.
 
-        Does not wait: call `drain` before the next one. Raises: Cut; LinkMalformed when the connection is of no more use.
+        Does not wait: call `drain` before the next one. Raises: Cut; LinkMalformed when it is of no more use.
         """
         view = memoryview(data)
         try:
