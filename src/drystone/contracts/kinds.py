@@ -4,7 +4,7 @@ Sure means: whenever the expression ends with a value at all, it is of this kind
 is ever assigned to it in its function has it, in whatever order; a parameter and what a loop brings have none, save the
 numbers of a `range`. Lives here: these kinds. May not: look at two functions together, or guess.
 
-Place in a contract's life: between guard and interpreter, under `splice.py`. Source: ADR 26.
+Place in a contract's life: between guard and interpreter, under `splice.py`. Source: ADR 28.
 """
 
 import ast

@@ -1,11 +1,11 @@
 """The runtime: a package compiled once, then called with values and answered with values.
 
 Two kinds of entry. `readings` takes many readings in one crossing, because a crossing costs more than a reading; each
-has a meter of its own, and when one fails they are run one by one, with the same outcomes. `call` runs one function
+has a meter of its own, and when one fails they are run in smaller parts, down to one, with the same outcomes. `call` runs one function
 with the host's functions behind it. The interpreter (starlark-pyo3, its version pinned by the protocol) never decides
 a code: it stops because a helper asked, or the code is `contract-failed`.
 
-Place in a record's life: inside `apply`. Source: design section 5, ADR 15.
+Place in a record's life: inside `apply`. Source: design section 5, ADR 15, 28.
 """
 
 import json
@@ -28,6 +28,8 @@ from drystone.limits import (
 )
 
 CALL_STACK_MAX: Final = 200
+FEWER: Final = 16
+"""Readings that cross at once where one of more has failed: none is run more than three times for another's fault."""
 TICKS_MAX: Final = 100_000
 """The interpreter's own count of thousand steps: an alarm far above what any meter allows."""
 
@@ -258,16 +260,20 @@ class Program:
         """Run the reading handler over `items`; no two of them may share a value. Outcomes in order."""
         done: list[ReadingDone | ReadingRefused] = []
         for start in range(0, len(items), READINGS_CROSSING_MAX):
-            part = items[start : start + READINGS_CROSSING_MAX]
-            try:
-                done += self._reading_results(part, shown)
-            except Refused:
-                # One of them failed, and a crossing fails as a whole: find out which, one by one.
-                for item in part:
-                    try:
-                        done += self._reading_results([item], shown)
-                    except Refused as error:
-                        done.append(ReadingRefused(error, 0))
+            done += self._tried(items[start : start + READINGS_CROSSING_MAX], shown)
+        return done
+
+    def _tried(self, items: Sequence[Reading], shown: Shown) -> list[ReadingDone | ReadingRefused]:
+        """Let `items` cross at once; where one of them fails, and with it the crossing, fewer at a time."""
+        try:
+            return self._reading_results(items, shown)
+        except Refused as error:
+            if len(items) == 1:
+                return [ReadingRefused(error, 0)]
+        size = FEWER if len(items) > FEWER else 1
+        done: list[ReadingDone | ReadingRefused] = []
+        for start in range(0, len(items), size):
+            done += self._tried(items[start : start + size], shown)
         return done
 
     def _reading_results(

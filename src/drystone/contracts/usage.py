@@ -5,7 +5,7 @@ it hands its context on to; where the context goes anywhere else (into a value, 
 name), everything is asked. Lives here: this reading of a checked source. May not: change what a handler computes, what
 it costs in steps, or where it fails; a name that is not there is not there either way.
 
-Place in a contract's life: when it is compiled. Source: ADR 26.
+Place in a contract's life: when it is compiled. Source: ADR 28.
 """
 
 import ast

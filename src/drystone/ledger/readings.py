@@ -1,10 +1,10 @@
 """Readings under a contract, many at a time: gathered while they cannot touch one another, run in one crossing.
 
 A reading's handler sees one value, its device's own (`device/iss/sub`), and the values its manifest declares. So the
-readings of one vertex are independent until a device comes twice; there, at a call, and at the end of the vertex the
+readings of a block are independent until a device comes twice; there, at a call, and at the end of the block the
 gathered ones run. The outcomes are those of running each by itself, in order (tested).
 
-Place in a record's life: inside `apply`. Source: design section 5, ADR 15.
+Place in a record's life: inside `apply`. Source: design section 5, ADR 15, 28.
 """
 
 from functools import lru_cache
