@@ -247,9 +247,7 @@ class Bodies:
             self._restart(own_id, fetch)  # Its two halves may be of two minds; now from one.
             return
         self._forget(own_id)
-        arrived = Arrived(header, body, own_id)
-        line.store.stage(arrived)
-        line.out.keep.append(arrived)
+        line.keep(Arrived(header, body, own_id))
 
     # --- passing on --------------------------------------------------------------------------------
 

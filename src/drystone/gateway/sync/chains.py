@@ -111,6 +111,8 @@ class Chains:
     def ask(self) -> None:
         """Ask for headers, if anything is missing and no question is under way."""
         line = self._line
+        if line.now_ms < line.look_ms:
+            line.wake(line.look_ms)
         if line.store.generation != self._generation:
             self._generation = line.store.generation
             self._behind.update(dict.fromkeys(self._strange))
@@ -326,9 +328,7 @@ class Chains:
             self._refuse(own_id)
             return False
         self._check_clock(header)
-        arrived = Arrived(header, None if header.count else b"", own_id)
-        line.store.stage(arrived)
-        line.out.keep.append(arrived)
+        line.keep(Arrived(header, None if header.count else b"", own_id))
         self.grown(own_id)
         return True
 

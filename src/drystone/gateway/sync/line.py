@@ -9,7 +9,7 @@ Place in a record's life: between vertex and order. Source: docs/spec/sync.md.
 from drystone import limits
 from drystone.errors import HeadersFlood, MessagesFlood, PeerFault
 from drystone.gateway.sync.claims import Claims
-from drystone.gateway.sync.effects import Effects, Holdings, Own, PeerName, SyncBounds
+from drystone.gateway.sync.effects import Arrived, Effects, Holdings, Own, PeerName, SyncBounds
 from drystone.gateway.sync.messages import Hello, Message, Part
 from drystone.gateway.sync.wire import encode_message
 from drystone.records.vertex import VertexHeader, vertex_id
@@ -58,6 +58,8 @@ class Line:
         self.sent_ms: int | None = None
         self.heard_ms: int | None = None
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+        self.look_ms = 0
+        """Until then something may turn out not to have been stored."""
         self.clock_offset_ms: int | None = None
         """The time of day less `now_ms`, where there is a clock."""
         self._wake_ms: int | None = None
@@ -122,6 +124,12 @@ class Line:
         self.messages_out += 1
         self.bytes_out += len(data)
         return len(data)
+
+    def keep(self, arrived: Arrived) -> None:
+        """Have a vertex, or its body, stored; look again after a while whether it was."""
+        self.store.stage(arrived)
+        self.out.keep.append(arrived)
+        self.look_ms = self.now_ms + self.bounds.answer_ms
 
     def fault(self, fault: PeerFault) -> None:
         """Count a fault that the session survives."""
