@@ -18,13 +18,7 @@ from drystone.errors import DiskFull, DrystoneError, PeerFault
 from drystone.gateway.sync.effects import Arrived, Effects, Own, PeerName, SyncBounds
 from drystone.gateway.sync.holdings import VertexHoldings
 from drystone.gateway.sync.messages import (
-    Done,
-    Have,
     Heads,
-    OrderedBlock,
-    Rows,
-    WantBlocks,
-    WantRows,
 )
 from drystone.gateway.sync.peers import Peers, PeerStatus
 from drystone.gateway.sync.session import Session
@@ -34,6 +28,7 @@ from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.limits import VERTEX_LINKS_MAX
 from drystone.node.announcing import Announcer
+from drystone.node.sides import Carrier, Serves
 from drystone.records.dag import Author
 from drystone.records.key import PublicKey, SecretKey, trusted_cose_key
 from drystone.records.vertex import VertexHeader
@@ -53,22 +48,6 @@ class Run(Protocol):
 
     def __call__(self, function: Callable[[], Result]) -> Awaitable[Result]:
         """Give the function's result, or raise what it raises."""
-        ...
-
-
-class Serves(Protocol):
-    """Who answers what peers ask of the ledger; blocking."""
-
-    def blocks(self, want: WantBlocks, /) -> list[OrderedBlock]:
-        """Give blocks behind a height; none where there are none."""
-        ...
-
-    def done(self, iss: str, sub: str, have: Have, /) -> Done | None:
-        """Give the outcomes of a member's vertices behind a place; None where there are none."""
-        ...
-
-    def rows(self, want: WantRows, /) -> Rows:
-        """Give rows of the registry."""
         ...
 
 
@@ -137,15 +116,17 @@ class Exchange:
         wall_ms: Callable[[], int],
         random: Random,
         bounds: SyncBounds | None = None,
+        carrier: Callable[[Hooks[Effects]], Carrier] | None = None,
     ) -> None:
         """Read the certificates; nothing is opened before `run`.
 
-        `store_read` is for the reading thread; `height` is of the last block here.
+        `store_read` is for the reading thread; `height` is of the last block here; `carrier` makes other links than TLS.
 
         Raises: TlsFilesInvalid, ConfigInvalid.
         """
         self._own = own
         self._uplinks = {Author(*one.name.split("/")) for one in settings.peers if one.uplink}
+        self._slow = {Author(*one.name.split("/")) for one in settings.peers if one.slow}
         if own.role != "node" and not self._uplinks:
             log.warning("sync.peers: no peer has `uplink = true`: nobody will tell outcomes")
         self._store, self._store_read = store, store_read
@@ -168,16 +149,20 @@ class Exchange:
             on_effects=self._on_effects,
             on_closed=self._on_closed,
         )
-        self.links: Links[Effects] = Links(
-            own=Author(own.iss, own.sub),
-            secret=secret,
-            files=files,
-            settings=settings,
-            hooks=hooks,
-            clock_ms=clock_ms,
-            unix_s=lambda: wall_ms() / 1000,
-            random=random,
-        )
+
+        def tls(hooks: Hooks[Effects]) -> Carrier:
+            return Links(
+                own=Author(own.iss, own.sub),
+                secret=secret,
+                files=files,
+                settings=settings,
+                hooks=hooks,
+                clock_ms=clock_ms,
+                unix_s=lambda: wall_ms() / 1000,
+                random=random,
+            )
+
+        self.links = (carrier or tls)(hooks)
         self._announcer = Announcer(
             own=own,
             secret=secret,
@@ -280,7 +265,12 @@ class Exchange:
         now_ms = self._clock_ms()
         if not self.peers.admits(peer, now_ms):
             return None
-        session = self.peers.session(peer, now_ms=now_ms, uplink=peer in self._uplinks)
+        session = self.peers.session(
+            peer,
+            now_ms=now_ms,
+            uplink=peer in self._uplinks,
+            bounds=SyncBounds.slow() if peer in self._slow else None,
+        )
         # Before its hello, which says it: nothing follows from it yet.
         session.committed(self._told_height, now_ms)
         self._sessions[peer] = session
