@@ -48,6 +48,10 @@ def init(  # tidy: long, because its parameters are the command's options
         str,
         typer.Option("--listen", help="HOST:PORT on which others may link.", show_default=False),
     ] = "",
+    follower: Annotated[
+        bool,
+        typer.Option("--follower", help="A follower: executes what others ordered, takes nothing."),
+    ] = False,
     home: options.Home = options.HOME_DEFAULT,
     as_json: options.AsJson = False,
 ) -> None:
@@ -70,6 +74,7 @@ def init(  # tidy: long, because its parameters are the command's options
         trust=trust.read_bytes(),
         org=org,
         name=name,
+        role="follower" if follower else "gateway",
         listen=listen,
         peers=tuple(peers),
     )
