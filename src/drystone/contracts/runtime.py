@@ -1,9 +1,9 @@
 """The runtime: a package compiled once, then called with values and answered with values.
 
 Two kinds of entry. `readings` takes many readings in one crossing, because a crossing costs more than a reading; each
-has a meter of its own, and when one fails they are run in smaller parts, down to one, with the same outcomes. `call` runs one function
-with the host's functions behind it. The interpreter (starlark-pyo3, its version pinned by the protocol) never decides
-a code: it stops because a helper asked, or the code is `contract-failed`.
+has a meter of its own, and when one fails they are run in smaller parts, down to one, with the same outcomes. `call`
+runs one function with the host's functions behind it. The interpreter (starlark-pyo3, its version pinned by the
+protocol) never decides a code: it stops because a helper asked, or the code is `contract-failed`.
 
 Place in a record's life: inside `apply`. Source: design section 5, ADR 15, 28.
 """

@@ -99,8 +99,8 @@ class _Splicer:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         }
         self._kinds = Kinds(None, self._constants)
-        self._loose: set[int] = set()
-        """Sums that go straight into an operation that makes them small again."""
+        self._loose: set[tuple[int, int]] = set()
+        """Where sums stand that go straight into an operation that makes them small again."""
         lengths = (len(line) + 1 for line in source.split("\n"))
         self._starts = list(accumulate(lengths, initial=0))
 
@@ -114,6 +114,9 @@ class _Splicer:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return self._starts[node.end_lineno - 1] + node.end_col_offset
+
+    def _at(self, node: ast.expr) -> tuple[int, int]:
+        return self._start(node), self._end(node)
 
     def _pieces(self, start: int, end: int, nodes: Iterable[ast.expr | ast.stmt]) -> str:
         """Return the source from `start` to `end` with each of `nodes` rewritten."""
@@ -166,11 +169,13 @@ class _Splicer:
         kinds, op = self._kinds, node.op
         left, right = kinds.of(node.left), kinds.of(node.right)
         if isinstance(op, ast.Sub) or (isinstance(op, ast.Add) and "int" in (left, right)):
-            loose = id(node) in self._loose
+            loose = self._at(node) in self._loose
             self._loosen(node.left, node.right)
             return self._plain(node) if loose else f"_i({self._plain(node)})"
         if isinstance(op, ast.Mult) and left == right == "int":
-            return self._plain(node) if id(node) in self._loose else f"_i({self._plain(node)})"
+            return (
+                self._plain(node) if self._at(node) in self._loose else f"_i({self._plain(node)})"
+            )
         if isinstance(op, ast.FloorDiv):
             if (kinds.number(node.right) or 0) >= _DIVISOR_MIN:
                 self._loosen(node.left)
@@ -184,7 +189,7 @@ class _Splicer:
         """Let sums and differences among `nodes` be as large as they come."""
         for node in nodes:
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-                self._loose.add(id(node))
+                self._loose.add(self._at(node))
 
     def _compare(self, node: ast.Compare) -> str:
         left, op, right = node.left, node.ops[0], node.comparators[0]
@@ -195,7 +200,7 @@ class _Splicer:
             self._loosen(left, right)
             for side in (left, right):
                 if isinstance(side, ast.BinOp) and isinstance(side.op, ast.Mult):
-                    self._loose.add(id(side))
+                    self._loose.add(self._at(side))
             return self._plain(node)
         return self._infix(node, left, right, *_COMPARE[type(op)])
 
