@@ -11,6 +11,7 @@ Place in a record's life: between vertex and outcome. Source: design.md section 
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -163,10 +164,10 @@ class LocalEngine:
     async def _rest(self) -> None:
         """Wait for a vertex, a commit, or the time at which what waits becomes a block."""
         lingers = self._waiting and len(self._flying) < limits.BLOCKS_IN_FLIGHT_MAX
-        try:
-            await asyncio.wait_for(self._wake.wait(), self._left_s() if lingers else None)
-        except TimeoutError:
-            return
+        # Not `wait_for`: in Python 3.11 it forgets that it was cancelled when the event came at the same moment.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._left_s() if lingers else None):
+                await self._wake.wait()
 
     def _close(self) -> None:
         """Make one block of what waits, and hand it to the executor."""

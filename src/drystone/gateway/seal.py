@@ -12,6 +12,7 @@ Place in a record's life: between intake and order. Source: design.md sections 3
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,10 +244,10 @@ class Sealer:
             if timeout <= 0:
                 return
         self._wake.clear()
-        try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        except TimeoutError:
-            return
+        # Not `wait_for`: in Python 3.11 it forgets that it was cancelled when the event came at the same moment.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
 
     def _is_time(self, fresh: list[Batch]) -> bool:
         """Whether what is there becomes a vertex now."""

@@ -6,6 +6,7 @@ Source: design.md section 7; issue 5 items 6 and 8.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -134,7 +135,7 @@ class DagService:
             self._looked_s = asyncio.get_running_loop().time()
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._stopped.wait(), LOOK_S)
-        except TimeoutError:
-            return
+        # Not `wait_for`: in Python 3.11 it forgets that it was cancelled when the event came at the same moment.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._stopped.wait()

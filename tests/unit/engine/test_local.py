@@ -323,3 +323,24 @@ def test_a_failing_executor_ends_the_engine() -> None:
         assert world.reported == []
 
     run(scenario)
+
+
+@pytest.mark.parametrize("moments", range(6))
+def test_cancelled_engine_ends_whatever_comes_at_the_same_moment(moments: int) -> None:
+    # A part of the node has died just as a vertex came: an engine that went on would keep the process for ever.
+    async def scenario() -> None:
+        world = World()
+        running = asyncio.create_task(world.engine.run())
+        world.submit(1)
+        await world.executor.blocks_begun(1)
+        world.submit(2)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        world.submit(3)
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running}, timeout=5)
+        assert running.cancelled()
+
+    run(scenario)

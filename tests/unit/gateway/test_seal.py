@@ -174,3 +174,22 @@ def test_a_batch_adopted_while_another_is_being_sealed_is_sealed_too() -> None:
         assert not world.store.rows
 
     in_world(run)
+
+
+@pytest.mark.parametrize("moments", range(6))
+def test_cancelled_sealer_ends_whatever_comes_at_the_same_moment(moments: int) -> None:
+    async def run() -> None:
+        world = World(linger_ms=60_000)
+        running = asyncio.create_task(world.sealer.run())
+        await world.enrol_meter()
+        assert await submit(world, reading(0)) == ["stored"]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        world.sealer.poke()
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running}, timeout=5)
+        assert running.cancelled()
+
+    asyncio.run(run())
