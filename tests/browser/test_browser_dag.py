@@ -211,6 +211,9 @@ def test_page_fits_a_phone(phone: Reader, path: str) -> None:
         assert inked(page, "--moss") + inked(page, "--amber") > 300
     room = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(room) == 0
+    cut = """[...document.querySelectorAll('.card')].filter(
+        (card) => card.scrollWidth > card.clientWidth + 1).length"""
+    assert page.evaluate(cut) == 0
 
 
 def test_tap_on_a_phone_shows_a_stone(phone: Reader) -> None:

@@ -25,6 +25,7 @@ from drystone.api.lists import Listed, decode_cursor, encode_cursor
 from drystone.api.problems import Problem
 from drystone.api.proof_documents import block_document, receipt_document, vertex_document
 from drystone.api.service import Service
+from drystone.api.stages import stage_rows
 from drystone.api.templates import HTML, render_page, static_response, verify_response
 from drystone.api.values import BlockInfo, FoundRecord, OrganisationInfo, StreamCursor
 from drystone.api.views.members import name_of
@@ -220,6 +221,7 @@ async def receipt(
         proved=report.proved(verdict) if verdict else [],
         unproved=report.unproved(verdict) if verdict else [],
         proven=moments.rows(verdict) if verdict else [],
+        stages=await stage_rows(service, found),
     )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from drystone.cli import exits, options
 from drystone.cli.command import command
-from drystone.cli.output import emit, facts
+from drystone.cli.output import emit, facts, table
 
 if TYPE_CHECKING:
     from drystone.client.rest import Client, StreamName
@@ -173,6 +173,46 @@ def get(
     if output is not None:
         output.write_bytes(bytes.fromhex(found["raw"] or ""))
     emit({"ok": True, **found}, as_json=as_json, text=lambda: _record_text(stream.text, found))
+
+
+@command(app)
+def stages(
+    device: options.Device,
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, help="Number in the stream.")],
+    epoch: Annotated[int, typer.Option("--epoch", min=0, help="The stream's epoch.")] = 0,
+    home: options.Home = options.HOME_DEFAULT,
+    url: options.Url = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a record's way, station by station: from the sensor that measured to the log that keeps it.
+
+    A time in brackets is what the station claims; the others are the ledger's, which receipts prove.
+
+    Example:
+      drystone record stages m-004217 41807
+    """
+    from drystone.cli.node_access import connect, read_stream
+
+    stream = read_stream(device, home)
+    with connect(home, url) as node:
+        path = f"/v1/records/{stream.path}/{epoch}/{seq}/stages"
+        found = list(node.rows(path, stream.query))
+    emit({"ok": True, "stages": found}, as_json=as_json, text=lambda: stages_text(found))
+
+
+def stages_text(found: list[dict[str, Any]]) -> str:
+    """Lay out a record's stations as a table."""
+    rows = [
+        (
+            one["number"],
+            one["stage"] if one["done"] else f"({one['stage']})",
+            one["who"],
+            f"[{one['time']}]" if one["vouched"] == "claim" else one["time"],
+            one["says"],
+        )
+        for one in found
+    ]
+    return table(("", "stage", "who", "when", "what"), rows)
 
 
 def read_measurements(texts: list[str], time: str) -> list["Measurement"]:

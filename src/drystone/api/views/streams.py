@@ -16,8 +16,17 @@ from drystone.api.documents import (
     record_document,
     stream_document,
 )
-from drystone.api.lists import Listed, Order, decode_cursor, encode_cursor, negotiate, render
+from drystone.api.lists import (
+    Listed,
+    Order,
+    decode_cursor,
+    encode_cursor,
+    negotiate,
+    page_of,
+    render,
+)
 from drystone.api.service import Service
+from drystone.api.stages import StageRow, stage_rows
 from drystone.api.values import FoundRecord, StreamCursor, StreamKey
 from drystone.api.views.requests import (
     Epoch,
@@ -171,3 +180,20 @@ async def get_record(
     return Response(
         document.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"}
     )
+
+
+@add_list(router, "/v1/records/{iss}/{sub}/{epoch}/{seq}/stages", row=StageRow, also=(NotFound,))
+async def list_stages(
+    request: Request,
+    service: ViewedNode,
+    stream: StreamName,
+    epoch: Epoch,
+    seq: Seq,
+    listed: Listed,
+) -> Response:
+    """A record's way from the sensor to the log: each station, who, when, and who vouches for when."""
+    found = await service.record(stream, epoch=epoch, seq=seq)
+    if found is None:
+        raise NotFound(f"no record at {'/'.join(stream)}, epoch {epoch}, sequence {seq}")
+    page, following = page_of(await stage_rows(service, found), listed)
+    return render(request, StageRow, page, following)
