@@ -14,6 +14,14 @@ app = typer.Typer(
 )
 
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the temporary folder where it is.")]
+Stay = Annotated[
+    bool | None,
+    typer.Option(
+        "--stay/--no-stay",
+        help="Go on until Ctrl-C. Without it: on a terminal yes, elsewhere no.",
+        show_default=False,
+    ),
+]
 
 
 def street(
@@ -26,14 +34,7 @@ def street(
         typer.Option("--seconds", min=1, max=3_600, help="How long it streams before the proofs."),
     ] = 8,
     seed: Annotated[int, typer.Option("--seed", help="Another seed is another street.")] = 7,
-    stay: Annotated[
-        bool | None,
-        typer.Option(
-            "--stay/--no-stay",
-            help="Go on until Ctrl-C. Without it: on a terminal yes, elsewhere no.",
-            show_default=False,
-        ),
-    ] = None,
+    stay: Stay = None,
     keep: Keep = False,
 ) -> None:
     """See it work: a street of meters, live.
@@ -156,6 +157,7 @@ def maintenance(
 @command(app)
 def village(
     seed: Annotated[int, typer.Option("--seed", help="Another seed is another village.")] = 7,
+    stay: Stay = None,
     keep: Keep = False,
 ) -> None:
     """Three gateways whose cables are cut, neighbours who go on trading, and the merge.
@@ -172,5 +174,5 @@ def village(
     """
     from drystone.cli.demo_village import show_village
 
-    if not show_village(seed=seed, keep=keep):
+    if not show_village(seed=seed, stay=stay, keep=keep):
         raise CheckFailed

@@ -25,8 +25,10 @@ SMALLEST_WH: Final = 100
 TAKE_WH: Final = 300
 LAST_WH: Final = 500
 """A surplus that is taken whole, or not at all."""
-LAST_SLOT: Final = 60
-"""The slot of that surplus, counted from the first: nobody's meter gets there."""
+LAST_SLOT: Final = 9_600
+"""The slot of that surplus, counted from the first, in a hundred days: nobody's meter gets there."""
+CLEARED_AFTER: Final = 12
+"""Slots with a trade that are kept before they are cleared away."""
 
 
 class Home(NamedTuple):
@@ -64,7 +66,7 @@ class Quarter:
     def __init__(self, name: str, *, roof: Home, other: Home, first: int) -> None:
         """`name` is the gateway's; the roof sells, the other buys, from the slot `first` on."""
         self.name = name
-        self.first = first
+        self.first = self.next = first
         self.roof, self.other = roof, other
         self.trades: list[Trade] = []
         self.sent = 0
@@ -75,6 +77,7 @@ class Quarter:
     def live(self) -> list[bytes]:
         """Let one slot pass: offer, take, both meters, settlement; give the records in order."""
         given, drawn = next(self.roof.slots), next(self.other.slots)
+        self.next = given.number + 1
         slot, seller, buyer = given.number, self.roof.address, self.other.address
         readings = [self.roof.said(given), self.other.said(drawn)]
         if given.given < SMALLEST_WH:
@@ -86,7 +89,18 @@ class Quarter:
         settle = scenario.settle_call(seller=seller, slot=slot)
         self.trades.append(Trade(slot, given.given, drawn.drawn, TAKE_WH))
         before = [self.roof.call(offer), self.other.call(take)]
-        return [*before, *readings, self.other.call(settle)]
+        return [*before, *readings, self.other.call(settle), *self._clear(seller)]
+
+    def _clear(self, seller: str) -> list[bytes]:
+        """Clear away what was settled a while ago, so that nobody's open slots become too many."""
+        if len(self.trades) <= CLEARED_AFTER:
+            return []
+        old = scenario.close_call(seller=seller, slot=self.trades[-CLEARED_AFTER - 1].slot)
+        return [self.other.call(old)]
+
+    def ends_s(self) -> int:
+        """Give the Unix time at which the next slot ends."""
+        return (self.next + 1) * scenario.SLOT_MS // 1_000
 
     def offer_last(self, slot: int) -> bytes:
         """Let the roof offer a surplus that only one neighbour can have."""

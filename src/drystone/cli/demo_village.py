@@ -4,6 +4,8 @@ Every process is one that an operator would start, each link is TLS over a proxy
 here and reach their own gateway over HTTP only. What each process knows of the DAG is asked of itself.
 """
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError
 
 ROUND_S: Final = 0.4
+STAY_S: Final = 2.0
+SAY_S: Final = 3.0
 MERGE_S_MAX: Final = 40.0
 LOOK_S: Final = 0.2
 ROUNDS_TOGETHER: Final = 6
@@ -54,7 +58,7 @@ class Show:
             one.look()
         if self.live is not None:
             self.live.update(draw(self.observers, cut=self.cut, title=self.title))
-        elif time.monotonic() - self.said_s > 3:
+        elif not self.stage.console.is_terminal and time.monotonic() - self.said_s > SAY_S:
             self.stage.say(f"   {line(self.observers, cut=self.cut, title=self.title)}")
             self.said_s = time.monotonic()
 
@@ -102,13 +106,14 @@ class Show:
         )
 
 
-def show_village(*, seed: int, keep: bool) -> bool:
+def show_village(*, seed: int, stay: bool | None, keep: bool) -> bool:
     """Run the demo; return whether every step held. Ends at once and cleanly on Ctrl-C."""
     console = Console()
+    staying = sys.stdout.isatty() if stay is None else stay
     with Stage(console, keep=keep) as stage:
         try:
             with Village(stage, seed=seed) as village:
-                return _show(stage, village, seed=seed)
+                return _show(stage, village, seed=seed, staying=staying)
         except KeyboardInterrupt:
             stage.say("\nstopped")
             return False
@@ -116,7 +121,7 @@ def show_village(*, seed: int, keep: bool) -> bool:
             return stage.note(f"{error.code}: {error}", held=False)
 
 
-def _show(stage: Stage, village: Village, *, seed: int) -> bool:
+def _show(stage: Stage, village: Village, *, seed: int, staying: bool) -> bool:
     began = time.monotonic()
     if not village.prepare_node():
         return False
@@ -139,6 +144,8 @@ def _show(stage: Stage, village: Village, *, seed: int) -> bool:
         stage.say(f"   look at it: [bold]{url}/dag[/bold]")
         _play(show)
         show_end(show, seconds=time.monotonic() - began)
+        if staying:
+            _stay(show)
     return stage.all_held
 
 
@@ -149,7 +156,9 @@ def _settle_in(stage: Stage, node: Client, *, seed: int) -> list[Quarter] | None
     clerks = enrol(stage, node, ORGANISATION, [CLERK], "--role", "governor")
     if not homes or not clerks:
         return None
-    calls = scenario.setup_calls(organisation=ORGANISATION, homes={name: name for name in names})
+    calls = scenario.setup_calls(
+        organisation=ORGANISATION, homes={name: name for name in names}, settings={"settled_h": 0}
+    )
     refused = decide(
         node, [clerks[0].call(call.contract, call.function, call.args) for call in calls]
     )
@@ -181,6 +190,18 @@ def _play(show: Show) -> None:
         show.live = None
     for text, held in found:
         stage.note(text, held=held)
+
+
+def _stay(show: Show) -> None:
+    """Trade on in real time until Ctrl-C, so that the page can be looked at."""
+    show.stage.say("The village goes on; Ctrl-C ends it and removes everything.\n")
+    with contextlib.suppress(KeyboardInterrupt), show.stage.console.status("") as status:
+        while True:
+            if show.quarters[0].ends_s() < time.time():
+                show.rounds(1, "the village goes on")
+            show.look()
+            status.update(line(show.observers, cut=show.cut, title=show.title))
+            time.sleep(STAY_S)
 
 
 def _together(show: Show) -> tuple[str, bool]:

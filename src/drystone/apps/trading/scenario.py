@@ -96,6 +96,11 @@ def settle_call(*, seller: str, slot: int) -> Call:
     return Call(CONTRACT, "settle", {"seller": seller, "slot": slot})
 
 
+def close_call(*, seller: str, slot: int) -> Call:
+    """Return the call that clears a slot of a seller away."""
+    return Call(CONTRACT, "close", {"seller": seller, "slot": slot})
+
+
 def slots(
     *, seed: int, number: int, producer: bool, first: int, days_before: int = 0
 ) -> Iterator[Slot]:
