@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from drystone import limits
 from drystone.errors import BodyBomb, BodyMismatch, MessagesFlood, Refused
 from drystone.gateway.sync.claims import Partial
-from drystone.gateway.sync.effects import Arrived
+from drystone.gateway.sync.effects import Arrived, Place
 from drystone.gateway.sync.line import Line
 from drystone.gateway.sync.messages import Body, Point, WantBodies
 from drystone.records.dag import Author
@@ -29,6 +29,9 @@ TRIES_MAX = 3
 
 ABSENT_WAITS = 30
 """Times of an answer after which a peer that has not got a body is asked again, if it does not say that it has."""
+
+HOPE_WAITS = 3
+"""Times of an answer after which a peer is asked for a body that it does not say it has, but was told of."""
 
 LATER_MAX = 4 * limits.SYNC_BODIES_MAX
 """Bodies still to come of which a peer is told when they are here."""
@@ -63,6 +66,8 @@ class Bodies:
         self._fetching: dict[bytes, _Fetch] = {}
         self._absent: dict[bytes, int] = {}
         """Bodies that the peer did not give, and when it may be asked again."""
+        self._hoped: dict[bytes, int] = {}
+        """Bodies that nobody says to have, and when they were first looked for."""
         self._serving: dict[bytes, tuple[int, int]] = {}
         """Pieces being loaded for the peer: offset and size by id."""
         self._later: dict[bytes, None] = {}
@@ -76,10 +81,14 @@ class Bodies:
 
     # --- asking ------------------------------------------------------------------------------------
 
-    def ask(self, theirs: Mapping[Author, tuple[Point, ...]]) -> None:
+    def ask(
+        self,
+        theirs: Mapping[Author, tuple[Point, ...]],
+        told: Mapping[Author, tuple[Point, ...]],
+    ) -> None:
         """Ask for bodies that are wanted, that the peer should have, and that nobody else is asked for.
 
-        `theirs` is where the peer says that authors' chains end there.
+        `theirs` is where the peer says that authors' chains end there, `told` what it was told: it does not repeat that.
         """
         line = self._line
         self._ask_again()
@@ -93,7 +102,7 @@ class Bodies:
             )
             if full or looked >= WANTED_LOOKED_AT or line.store.room <= len(self._fetching):
                 break
-            if own_id not in self._fetching and self._may_ask(own_id, length, theirs):
+            if own_id not in self._fetching and self._may_ask(own_id, length, theirs, told):
                 fetch = self._begin(own_id, length)
                 window += length
                 pieces.append((own_id, len(fetch.data), fetch.asked - len(fetch.data)))
@@ -101,7 +110,11 @@ class Bodies:
             line.send(WantBodies(tuple(pieces)))
 
     def _may_ask(
-        self, own_id: bytes, length: int, theirs: Mapping[Author, tuple[Point, ...]]
+        self,
+        own_id: bytes,
+        length: int,
+        theirs: Mapping[Author, tuple[Point, ...]],
+        told: Mapping[Author, tuple[Point, ...]],
     ) -> bool:
         line = self._line
         again_ms = self._absent.get(own_id, 0)
@@ -109,8 +122,8 @@ class Bodies:
             line.wake(again_ms)
             return False
         place = line.store.find(own_id)
-        if place is None or not any(
-            (place.epoch, place.seq) <= end[:2] for end in theirs.get(place.author, ())
+        if place is None or not (
+            _reaches(theirs, place) or (_reaches(told, place) and self._is_hope(own_id))
         ):
             return False
         until_ms = line.now_ms + (TRIES_MAX + 1) * line.bounds.answer_ms
@@ -121,8 +134,20 @@ class Bodies:
             line.wake(held_ms)
         return False
 
+    def _is_hope(self, own_id: bytes) -> bool:
+        """Whether a body has been looked for so long that also a peer is asked that may have got it from elsewhere."""
+        line = self._line
+        if own_id not in self._hoped and len(self._hoped) >= limits.SYNC_REFUSED_MAX:
+            del self._hoped[next(iter(self._hoped))]
+        since_ms = self._hoped.setdefault(own_id, line.now_ms)
+        due_ms = since_ms + HOPE_WAITS * line.bounds.answer_ms
+        if line.now_ms < due_ms:
+            line.wake(due_ms)
+        return line.now_ms >= due_ms
+
     def _begin(self, own_id: bytes, length: int) -> _Fetch:
         line = self._line
+        self._hoped.pop(own_id, None)
         fetch = self._fetching[own_id] = _Fetch(length, line.now_ms)
         kept = line.claims.take_partial(line.peer, own_id)
         if kept is not None:
@@ -304,6 +329,11 @@ class Bodies:
             return
         for at in range(offset, end, step):
             line.send(Body(own_id, at, len(packed), packed[at : min(at + step, end)]))
+
+
+def _reaches(heads: Mapping[Author, tuple[Point, ...]], place: Place) -> bool:
+    """Whether an author's chain ends at a place or behind it."""
+    return any((place.epoch, place.seq) <= end[:2] for end in heads.get(place.author, ()))
 
 
 def packed_max(length: int) -> int:

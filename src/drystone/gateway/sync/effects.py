@@ -13,7 +13,7 @@ A session is pure. What it wants done comes out as `Effects`; whoever drives it 
 Place in a record's life: between vertex and order, at the border to others. Source: docs/spec/sync.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -206,8 +206,9 @@ class Holdings(Protocol):
 
     # --- what arrives
 
-    def key_of(self, iss: str, sub: str, kid: bytes) -> PublicKey | None:
-        """Give a member's key as far as the ledger is known here."""
+    @property
+    def member_key_of(self) -> Callable[[str, str, bytes], PublicKey | None]:
+        """Gives a member's key as far as the ledger is known here."""
         ...
 
     def check(self, header: VertexHeader) -> bool:

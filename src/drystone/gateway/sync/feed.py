@@ -45,6 +45,8 @@ class Feed:
         self._asked_blocks: WantBlocks | None = None
         self._asked_have: Have | None = None
         self._loading_rows = False
+        self._looked: dict[type, tuple[object, int, int]] = {}
+        """What was last looked for, for each kind of question, at which height and when."""
 
     # --- asking ------------------------------------------------------------------------------------
 
@@ -152,7 +154,7 @@ class Feed:
     def serve_blocks(self, want: WantBlocks) -> None:
         """The peer asks for blocks: load them as soon as there are any."""
         self._asked_blocks = want
-        if self.height > want.after:
+        if self.height > want.after and self._looks(want):
             self._line.out.load_blocks.append(want)
 
     def serve_rows(self, want: WantRows) -> None:
@@ -166,7 +168,20 @@ class Feed:
     def serve_done(self, have: Have) -> None:
         """The peer asks for outcomes: look now, and with every block until there are any."""
         self._asked_have = have
-        self._line.out.load_done.append(have)
+        if self._looks(have):
+            self._line.out.load_done.append(have)
+
+    def _looks(self, question: WantBlocks | Have) -> bool:
+        """Whether to look for an answer: not again for what was looked for a moment ago, at the same height."""
+        line = self._line
+        last = self._looked.get(type(question))
+        asked, height, at_ms = last or (None, 0, 0)
+        again = (asked, height) == (question, self.height)
+        if again and line.now_ms < at_ms + line.bounds.answer_ms:
+            line.useless()
+            return False
+        self._looked[type(question)] = (question, self.height, line.now_ms)
+        return True
 
     def committed(self, height: int) -> None:
         """The ledger here has grown: look again for what is asked."""

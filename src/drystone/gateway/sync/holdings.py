@@ -49,14 +49,18 @@ class VertexHoldings(Notices):
         store: HeaderStore,
         ledger: bytes,
         key_of: KeyOf,
+        member_key_of: KeyOf | None = None,
         wants: Callable[[VertexHeader], bool] | None = None,
     ) -> None:
         """Read what vertices.db holds; some 50 µs for each of the newest vertices.
 
-        `wants` says whose bodies are wanted (default: everybody's); a header is always kept.
+        `key_of` gives the keys of vertices' authors (`gateway_keys`), `member_key_of` those of everybody, for evidence
+        and announcements (`member_keys`; default: authors' only). `wants` says whose bodies are wanted (default:
+        everybody's); a header is always kept.
         """
-        super().__init__(ledger=ledger, key_of=key_of)
+        super().__init__(ledger=ledger, member_key_of=member_key_of or key_of)
         self._store = store
+        self._key_of = key_of
         self._wants = wants or _everybodys
         self._places: dict[bytes, Place] = {}
         self._heads: dict[Author, dict[bytes, tuple[int, int]]] = {}
@@ -219,10 +223,6 @@ class VertexHoldings(Notices):
         """The registry as it is known here has changed: authors who were unknown are looked up again."""
         self.generation += 1
 
-    def key_of(self, iss: str, sub: str, kid: bytes) -> PublicKey | None:
-        """Give a member's key as far as the ledger is known here."""
-        return self._key_of(iss, sub, kid)
-
     # --- inside ------------------------------------------------------------------------------------
 
     def _known(self, own_id: bytes) -> bool:
@@ -281,14 +281,17 @@ class VertexHoldings(Notices):
             if author not in self._heads:
                 last = self._store.listed(author, limit=1, newest_first=True)[0]
                 self._heads[author] = {last.id: (last.epoch, last.seq)}
+        forked: set[Author] = set()
         for iss, sub, epoch, seq in self._store.forked_places(limit=limits.SYNC_FORKS_MAX):
             pair = self._store.at_place(iss, sub, epoch=epoch, seq=seq)
             a, b = sorted(pair, key=lambda one: one.id)[:2]
             evidence = encode_fork(
                 decode_header(a.header), decode_header(b.header), ledger=self._ledger
             )
-            if self.add_fork(evidence):
-                self._heads[Author(iss, sub)] = self._ends_of(Author(iss, sub))
+            self.add_fork(evidence)
+            forked.add(Author(iss, sub))
+        for author in sorted(forked):
+            self._heads[author] = self._ends_of(author)
         self._tops = {author: dict(ends) for author, ends in self._heads.items()}
         self._note_wanted()
 
@@ -339,15 +342,24 @@ class VertexHoldings(Notices):
 
 def gateway_keys(view: Reader) -> KeyOf:
     """Give `key_of` over a state that may be stale: keys of gateways, revoked ones too, because they once spoke."""
+    return _keys(view, lambda member, _: rows.GATEWAY in member.roles)
 
+
+def member_keys(view: Reader) -> KeyOf:
+    """Give everybody's keys over a state that may be stale, without revoked ones: a thief could make evidence."""
+    return _keys(view, lambda _, key: key.status != rows.REVOKED)
+
+
+def _keys(view: Reader, speaks: Callable[[rows.Member, rows.KeyRow], bool]) -> KeyOf:
     def key_of(iss: str, sub: str, kid: bytes) -> PublicKey | None:
         member = view.get(keyspace.member(iss, sub))
         value = view.get(keyspace.member_key(iss, sub, kid))
         if member is None or value is None:
             return None
-        if rows.GATEWAY not in rows.decode_member(member).roles:
+        key = rows.decode_key_row(value)
+        if not speaks(rows.decode_member(member), key):
             return None
-        return trusted_cose_key(rows.decode_key_row(value).cose_key)
+        return trusted_cose_key(key.cose_key)
 
     return key_of
 

@@ -16,15 +16,16 @@ from drystone.records.key import PublicKey
 from drystone.records.vertex import VertexHeader
 
 KeyOf = Callable[[str, str, bytes], PublicKey | None]
-"""Gives a gateway's key by organisation, member and kid, as far as the ledger is known here."""
+"""Gives a public key by organisation, member and kid, as far as the ledger is known here."""
 
 
 class Notices:
     """Evidence and announcements."""
 
-    def __init__(self, *, ledger: bytes, key_of: KeyOf) -> None:
+    def __init__(self, *, ledger: bytes, member_key_of: KeyOf) -> None:
         self._ledger = ledger
-        self._key_of = key_of
+        self.member_key_of = member_key_of
+        """Gives a member's key, as far as the ledger is known here."""
         self._forks: dict[bytes, bytes] = {}
         self._announced: dict[Author, Announcement] = {}
         self.notices = 0
@@ -63,7 +64,7 @@ class Notices:
         Raises:
             AnnouncementForged: it is malformed, or not signed by the member it names.
         """
-        found = check_announcement(signed, ledger=self._ledger, key_of=self._key_of)
+        found = check_announcement(signed, ledger=self._ledger, key_of=self.member_key_of)
         if found is None:
             return False
         author = Author(found.iss, found.sub)

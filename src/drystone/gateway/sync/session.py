@@ -240,7 +240,7 @@ class Session:
         """Whatever happened: ask on, tell what is due, show signs of life."""
         if self._line.hello is not None:
             self._chains.ask()
-            self._bodies.ask(self._chains.theirs)
+            self._bodies.ask(self._chains.theirs, self._telling.told)
             self._telling.go_on()
             self._feed.go_on()
         self._greeting.go_on()

@@ -8,7 +8,7 @@ nothing was lost; its digest rides in every `Ping`, and a peer that believes som
 Place in a record's life: vertex. Source: docs/spec/sync.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drystone import limits
 from drystone.errors import AnnouncementReplayed, EvidenceForged, Refused
@@ -58,6 +58,11 @@ class Telling:
         self._ready = False
         self._heard = False
         """Whether the peer's frontier came, which says what it knows of forks."""
+
+    @property
+    def told(self) -> Mapping[Author, tuple[Point, ...]]:
+        """Where chains end here, as the peer was told."""
+        return self._told
 
     # --- frontier ----------------------------------------------------------------------------------
 
@@ -220,7 +225,7 @@ class Telling:
             if key in line.store.forks():
                 line.useless()
                 return
-            if any(line.store.key_of(one.iss, one.sub, one.kid) is None for one in fork):
+            if any(line.store.member_key_of(one.iss, one.sub, one.kid) is None for one in fork):
                 return  # Whose keys are not known here nobody can convict here.
             check_fork(fork, ledger=ledger, key_of=self._key_of)
         except Refused as error:
@@ -229,7 +234,7 @@ class Telling:
             line.out.forks.append(evidence)
 
     def _key_of(self, iss: str, sub: str, kid: bytes) -> PublicKey:
-        key = self._line.store.key_of(iss, sub, kid)
+        key = self._line.store.member_key_of(iss, sub, kid)
         assert key is not None, "looked up a moment ago"
         return key
 

@@ -246,7 +246,9 @@ def test_bodies_are_asked_of_one_peer_at_a_time() -> None:
 def test_a_gateway_may_leave_others_bodies_alone() -> None:
     a, b = Gateway("g-0"), Gateway("g-1")
     a.put(*chain_of("g-0", 3))
-    b.holdings._wants = lambda header: header.sub == "g-1"  # pyright: ignore[reportPrivateUsage]
+    b.holdings = VertexHoldings(
+        store=b.disk, ledger=LEDGER, key_of=b.ask_key, wants=lambda header: header.sub == "g-1"
+    )
     met(a, b)
     assert b.vertices == a.vertices
     assert b.whole == set()
