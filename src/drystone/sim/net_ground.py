@@ -1,4 +1,4 @@
-"""The ground on which simulated hosts stand: one small ledger with its gateways and devices enrolled, and disks to copy.
+"""The ground on which simulated hosts stand: a small ledger, gateways and devices enrolled, and disks to copy.
 
 Made once per process and shared by every run, because keys, genesis and enrolment are the same for all: what differs
 from seed to seed is what happens afterwards. Lives here: who there is, and the files with which each begins. May not:
@@ -11,9 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone.formats import cose, senml
+from drystone.formats import cose, note, senml
+from drystone.gateway.registry_copy import SPACES
+from drystone.ledger import keyspace
 from drystone.ledger.apply import apply_genesis
+from drystone.ledger.change import Change
 from drystone.ledger.genesis import Genesis, encode_genesis, validators_hash
+from drystone.proof.trust import Trust
 from drystone.records.key import SecretKey
 from drystone.records.record import write_record
 from drystone.records.vertex import decode_vertex
@@ -21,9 +25,13 @@ from drystone.sim.power_loss import Disk
 from drystone.sim.world import METER_PROFILE, World, secret_of
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.memory import MemoryView
+from drystone.storage.mirror import MirrorDB, SeenBlock
 from drystone.storage.vertices import VertexDB
 
 ISS: Final = "ewz"
+ORIGIN: Final = "ledger.example/main"
+"""Of the world's genesis."""
+
 NODE: Final = "g-1"
 """The first gateway is the node that orders."""
 
@@ -34,6 +42,7 @@ GATEWAYS_MAX: Final = 9
 DEVICES: Final = 6
 LEDGER: Final = Path("/ledger.db")
 VERTICES: Final = Path("/vertices.db")
+MIRROR: Final = Path("/mirror.db")
 
 Image = dict[str, bytes]
 """Files of a disk, by name."""
@@ -52,6 +61,12 @@ class Ground(NamedTuple):
     gateway_image: Image
     operator_seq: int
     """Next position in the operator's stream."""
+
+    @property
+    def trust(self) -> Trust:
+        """Whose checkpoints a gateway believes: the node's."""
+        vkey = note.format_vkey(ORIGIN, note.TYPE_ED25519, self.secrets[NODE].public.raw)
+        return Trust(origin=ORIGIN, ledger=self.ledger, nodes=(note.parse_vkey(vkey),), need=1)
 
     @property
     def validators(self) -> bytes:
@@ -84,12 +99,10 @@ def ground() -> Ground:
     assert [one.code for one in change.outcomes] == ["accepted"] * 2, change.outcomes
     header, body = decode_vertex(sealed)
     assert body is not None
-    disk = Disk()
     ledger_id = world.view.ledger
+    gateway_image = _gateway_image(world.view, start)
+    disk = Disk()
     store = VertexDB.create(VERTICES, ledger_id, vfs=disk.mount())
-    store.close()
-    gateway_image = disk.image()
-    store = VertexDB.open(VERTICES, ledger_id, vfs=disk.mount())
     store.seal(header=header.raw, body=b"".join(body))
     store.close()
     database = LedgerDB.create(LEDGER, genesis_bytes, start, vfs=disk.mount())
@@ -104,6 +117,16 @@ def ground() -> Ground:
         gateway_image=gateway_image,
         operator_seq=world.operator.seq,
     )
+
+
+def _gateway_image(view: MemoryView, start: Change) -> Image:
+    """The files of a gateway that was admitted: no vertex, and the registry as of the enrolment."""
+    disk = Disk()
+    VertexDB.create(VERTICES, view.ledger, vfs=disk.mount()).close()
+    rows = {key: value for key, value in view.scan(b"") if keyspace.space_of(key) in SPACES}
+    first = SeenBlock(0, start.log.size, start.block_entry)
+    MirrorDB.create(MIRROR, view.ledger, genesis=first, rows=rows, vfs=disk.mount()).close()
+    return disk.image()
 
 
 def reading(sub: str, *, seq: int, wh: int, epoch: int = 0) -> bytes:

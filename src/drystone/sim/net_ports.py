@@ -10,7 +10,7 @@ Place in a record's life: between one gateway's vertices and the next one's. Sou
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from drystone.errors import DrystoneError
@@ -19,6 +19,7 @@ from drystone.records.dag import Author
 from drystone.sim.net_links import GRAIN_S, Chaos, Network, Wire
 from drystone.sim.profiles import Profile
 from drystone.transport.link import Hooks, LinkSession
+from drystone.transport.links import PeerReport
 
 DIAL_AGAIN_S: Final = 0.5
 DIAL_AGAIN_S_MAX: Final = 8.0
@@ -87,6 +88,7 @@ class Port:
                 await self._rest()
 
     async def _act(self, effects: Effects) -> None:
+        self._ports.note(self.peer, effects)
         self.act(effects)
         await self._ports.hooks.on_effects(self.peer, effects)
 
@@ -117,7 +119,7 @@ class Ports:
         dials: Mapping[str, tuple[Profile, Chaos | None]],
         draw: random.Random,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
-        admits: Callable[[Author], bool],
+        say: Callable[[str], None],
     ) -> None:
         """Begin without links; `dials` says whom this side dials, and what the way there is like."""
         self.network = network
@@ -127,15 +129,16 @@ class Ports:
         self._dials = dials
         self._draw = draw
         self._spawn = spawn
-        self._admits = admits
+        self._say = say
         self._ports: dict[str, Port] = {}
         self._gone = False
 
-    def start(self) -> None:
-        """Be reachable, and dial."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Be reachable, and dial, until `stop`."""
         self.network.attach(self.name, self)
         for peer in sorted(self._dials):
             self._spawn(self._dial(peer))
+        await stop.wait()
 
     def stop(self) -> None:
         """Be gone: a process that died says nothing."""
@@ -145,16 +148,40 @@ class Ports:
         """The process's own clock for sessions; it never goes back."""
         return int(asyncio.get_running_loop().time() * 1_000)
 
-    def act(self, peer: Author, effects: Effects) -> None:
+    def act(self, peer: Author, effects: Effects) -> bool:
         """Send what a session said outside of its link's own calls."""
         port = self._ports.get(peer.sub)
-        if port is not None and not port.ended:
-            port.act(effects)
+        if port is None or port.ended:
+            return False
+        port.act(effects)
+        return True
 
-    def session_of(self, peer: Author) -> LinkSession[Effects] | None:
-        """The session of a peer's link, while there is one."""
+    def end(self, peer: Author, fault: DrystoneError | None) -> None:
+        """End a peer's link."""
         port = self._ports.get(peer.sub)
-        return None if port is None else port.session
+        if port is not None:
+            port.end(fault)
+
+    def recheck(self) -> None:
+        """Every link stays allowed: there are no certificates here."""
+
+    def report(self) -> list[PeerReport]:
+        """Nothing to say."""
+        return []
+
+    def set_announced(self, peer: Author, addresses: Sequence[str]) -> None:
+        """Nobody moves here."""
+
+    def note(self, peer: Author, effects: Effects) -> None:
+        """Put into the trace what a session found and what arrived."""
+        for fault in effects.faults:
+            self._say(f"{self.name} faults {peer.sub} {fault.code}: {fault}")
+        for one in effects.keep:
+            header = one.header
+            what = "body" if one.body is not None else "header"
+            self._say(
+                f"{self.name} gets {what} {header.sub} {header.epoch}/{header.seq} {one.id.hex()[:6]}"
+            )
 
     async def _dial(self, peer: str) -> None:
         profile, chaos = self._dials[peer]
@@ -162,7 +189,7 @@ class Ports:
         while True:
             if peer in self._ports:
                 wait_s = DIAL_AGAIN_S
-            elif self._admits(Author(self.iss, peer)):
+            elif self.hooks.admits(Author(self.iss, peer)):
                 self.network.dial(self.name, peer, profile, chaos=chaos)
                 wait_s = min(2 * wait_s, DIAL_AGAIN_S_MAX)
             await asyncio.sleep(wait_s * (0.5 + self._draw.random()))
@@ -177,6 +204,7 @@ class Ports:
         if session is None:
             self.network.close(wire)
             return
+        self._say(f"{self.name} {'-' if wire.ends[0] == self.name else '<'}> {peer}")
         port = self._ports[peer] = Port(self, wire, peer, session)
         self._spawn(port.run())
 
@@ -197,4 +225,5 @@ class Ports:
             return
         port.ended = True
         port.receive(b"")
+        self._say(f"{self.name} -/- {peer} {'' if port.fault is None else port.fault.code}")
         self.hooks.on_closed(port.peer, port.fault)

@@ -27,7 +27,8 @@ from drystone.ledger.change import ACCEPTED
 from drystone.sim import net_check
 from drystone.sim.net_check import Held, NotHeldError
 from drystone.sim.net_ground import NODE, ground, reading
-from drystone.sim.net_host import Host, Plan
+from drystone.sim.net_host import Host
+from drystone.sim.net_life import Plan
 from drystone.sim.net_links import Network
 from drystone.sim.net_story import SECONDS, Event, Frame, Story, Way, make_story
 from drystone.sim.net_time import run_virtually
@@ -91,16 +92,12 @@ class Simulation:
     def _host(self, name: str) -> Host:
         story = self.story
         dials = {way.b: (way.profile, way.chaos) for way in story.ways if way.a == name}
-        slow = {
-            other
-            for way in story.ways
-            if way.profile is VILLAGE and name in (way.a, way.b)
-            for other in (way.a, way.b)
-        }
+        # Both ends of a link must be patient alike, and nobody knows how far a thin link's patience must reach.
+        slow = any(way.profile is VILLAGE for way in story.ways)
         plan = Plan(
             orders=name == NODE,
             dials=dials,
-            bounds={other: SyncBounds.slow() for other in sorted(slow - {name})},
+            bounds=SyncBounds.slow() if slow else SyncBounds(),
             seal_records=story.seal_records,
             skew_ms=story.skews_ms[name],
         )
@@ -256,7 +253,7 @@ class Simulation:
         found: set[tuple[frozenset[bytes], frozenset[bytes]]] = set()
         for name in names:
             life = self.hosts[name].life
-            if life is None or life.vertices.intake(limit=1):
+            if life is None or not life.settled:
                 return None
             found.add(net_check.ids_in(life.vertices))
         return found.pop() if len(found) == 1 else None
@@ -271,10 +268,10 @@ class Simulation:
         return found
 
     def _blocks(self) -> list[StoredBlock]:
-        life = self.hosts[NODE].life
-        if life is None or life.node is None:
+        node = self.hosts[NODE].node
+        if node is None:
             raise NotHeldError("the node does not run")
-        return life.node.executor.ledger.blocks(limit=1_000_000)
+        return node.ledger.blocks(limit=1_000_000)
 
     def _check(self) -> None:
         """What must hold. Raises: NotHeldError."""
