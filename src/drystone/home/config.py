@@ -165,6 +165,10 @@ class PeerSettings(Section):
     uplink: bool = Field(
         default=False, description="Order, outcomes and registry are pulled from it."
     )
+    slow: bool = Field(
+        default=False,
+        description="The link has about 1 kbit/s or loses much: small pieces, long patience.",
+    )
 
 
 class SyncSettings(Section):
@@ -195,7 +199,7 @@ class SyncSettings(Section):
     peers: tuple[PeerSettings, ...] = Field(
         default=(),
         max_length=limits.PEERS_MAX,
-        description="One table [[sync.peers]] for each peer: name, address, uplink. In the environment: JSON.",
+        description="One table [[sync.peers]] for each peer: name, address, uplink, slow. In the environment: JSON.",
     )
 
     announce: tuple[str, ...] = Field(
