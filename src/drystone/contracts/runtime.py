@@ -9,7 +9,7 @@ Place in a record's life: inside `apply`. Source: design section 5, ADR 15, 28.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -158,6 +158,39 @@ class Shown(NamedTuple):
     reads: str
 
 
+class _Doors:
+    """What a module's own text may call on this side. It knows no module: a circle through one is never let go."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.host: Host | None = None
+        self.stopped: Refused | None = None
+        """What stopped the crossing in hand, when one of us did."""
+
+    def asker(self, word: str) -> Callable[..., Any]:
+        """Return the host's function `word`, as the module calls it."""
+
+        def ask(*args: Any) -> Any:
+            try:
+                return getattr(self.host, word)(*args)
+            except Refused as error:
+                self.stopped = error
+                raise
+
+        return ask
+
+    def fail(self, code: str) -> None:
+        """Refuse with the contract's own code."""
+        self.stopped = ContractRefused.of(self._name, code)
+        raise self.stopped
+
+    def stop(self, code: str) -> None:
+        """Stop at a bound or a failure that a helper found."""
+        kinds = {"contract-steps": ContractSteps, "contract-size": ContractSize}
+        self.stopped = kinds.get(code, ContractFailed)(f"{self._name} was stopped")
+        raise self.stopped
+
+
 class Program:
     """A compiled package. Not safe for two threads: one executor runs one block."""
 
@@ -169,8 +202,7 @@ class Program:
         self.names = tuple(name for name in OWN if name in asked)
         """What of `OWN` a reading brings with it, because the handler asks for it."""
         self._context = asked
-        self._host: Host | None = None
-        self._stopped: Refused | None = None
+        self._doors = _Doors(self._name)
         self._ticks = 0
         self._module: starlark.FrozenModule = self._compile()
         self._reads: tuple[str, starlark.FrozenModule] | None = None
@@ -186,9 +218,9 @@ class Program:
             entries += _CALL_ENTRY.replace("NAME", name).replace("COST", str(costs[name]))
         module = starlark.Module()
         for word in ("get", "put", "delete", "scan", "emit", "call"):
-            module.add_callable(f"_host_{word}", self._asker(word))
-        module.add_callable("_host_fail", self._fail)
-        module.add_callable("_host_stop", self._stop)
+            module.add_callable(f"_host_{word}", self._doors.asker(word))
+        module.add_callable("_host_fail", self._doors.fail)
+        module.add_callable("_host_stop", self._doors.stop)
         json_library = starlark.Globals.extended_by([starlark.LibraryExtension.Json])
         dialect = starlark.Dialect.standard()
         metered = splice(self.package.source, self.package.checked)
@@ -202,25 +234,6 @@ class Program:
         except starlark.StarlarkError as error:
             raise ContractFailed(_place_of(error)) from error
         return module.freeze()
-
-    def _asker(self, word: str) -> Any:
-        def ask(*args: Any) -> Any:
-            try:
-                return getattr(self._host, word)(*args)
-            except Refused as error:
-                self._stopped = error
-                raise
-
-        return ask
-
-    def _fail(self, code: str) -> None:
-        self._stopped = ContractRefused.of(self._name, code)
-        raise self._stopped
-
-    def _stop(self, code: str) -> None:
-        kinds = {"contract-steps": ContractSteps, "contract-size": ContractSize}
-        self._stopped = kinds.get(code, ContractFailed)(f"{self._name} was stopped")
-        raise self._stopped
 
     def _showing(self, reads: str) -> starlark.FrozenModule:
         """Return an entry for readings that are shown `reads`: frozen, so none can change what the next one sees."""
@@ -238,7 +251,7 @@ class Program:
         self, module: starlark.FrozenModule, entry: str, text: str, limit: int, cells: int
     ) -> str:
         """Run one entry; raise what stopped it, as ours."""
-        self._stopped = None
+        self._doors.stopped = None
         self._ticks = 0
         options = starlark.EvalOptions(
             check_cancelled=self._tick, max_callstack_size=CALL_STACK_MAX
@@ -246,8 +259,9 @@ class Program:
         try:
             return module.call_with(options, entry, text, limit, cells).value
         except starlark.StarlarkError as error:
-            if self._stopped is not None:
-                raise self._stopped from error
+            stopped, self._doors.stopped = self._doors.stopped, None
+            if stopped is not None:
+                raise stopped from error
             raise ContractFailed(_place_of(error)) from error
 
     def _tick(self) -> bool:
@@ -314,7 +328,7 @@ class Program:
         Checks neither roles nor argument types: `ledger/` has. Raises ContractRefused (the contract's own code),
         ContractFailed, ContractSteps, ContractSize, and what the host raised.
         """
-        before, self._host = self._host, host
+        before, self._doors.host = self._doors.host, host
         try:
             found = self._cross(
                 self._module,
@@ -324,7 +338,7 @@ class Program:
                 CALL_CELLS_MAX,
             )
         finally:
-            self._host = before
+            self._doors.host = before
         return CallDone(*json.loads(found))
 
 

@@ -31,6 +31,7 @@ from drystone.ledger import deployment
 _FRAME: Final = re.compile(r"^  \* (\S+\.star):(\d+), in (\w+)$", re.MULTILINE)
 _PLACE: Final = re.compile(r"--> (\S+\.star):(\d+)")
 _ERROR: Final = re.compile(r"^error: (.*)$", re.MULTILINE)
+_OPERATION: Final = re.compile(r"^Operation `([^`]+)` not supported for types (.*)$", re.MULTILINE)
 _OURS: Final = frozenset({"entries.star", "prelude.star"})
 """Texts around a contract's own; an author cannot change what stands there."""
 SYMBOLS: Final = {
@@ -237,12 +238,16 @@ def _called_last(text: str) -> str:
 
 def _reason(frames: list[Frame], said: str) -> str:
     """Word a failure for the author: the interpreter's sentence, or which operation a helper refused."""
+    plain = _OPERATION.search(said)
+    if plain is not None:
+        what = "a comparison" if plain[1] == "cmp()" else f"`{plain[1]}`"
+        return f"{what} does not go with values of these kinds: {plain[2]}"
     if not said.startswith("ContractFailed:"):
         return said
     helpers = [frame.function for frame in frames if frame.contract == "prelude.star"]
     if helpers and helpers[0] in SYMBOLS:
         return f"`{SYMBOLS[helpers[0]]}` does not go with values of these kinds"
-    if helpers and helpers[0] in ("_reading_result", "_walk_8"):
+    if helpers and helpers[0] in ("_kept", "_events", "_walk_8"):
         return "what is returned or kept holds whole numbers, text, booleans, lists and maps only"
     if helpers:
         word = re.sub(r"^_[bhx]_|^_", "", helpers[0])

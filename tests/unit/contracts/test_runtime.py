@@ -105,6 +105,23 @@ def test_bomb_ends_typed_and_small(body: str) -> None:
     assert grown_kib < 128 * 1024
 
 
+def test_program_that_nobody_holds_gives_its_memory_back() -> None:
+    def peak_kib() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def one(body: str) -> None:
+        with pytest.raises(Refused):
+            run(body)
+
+    for body in ('fail("no")', "return 1 // 0", 'return "x" * 1000000'):
+        one(body)
+    before = peak_kib()
+    for _ in range(30):
+        for body in ('fail("no")', "return 1 // 0", 'return "x" * 1000000'):
+            one(body)
+    assert peak_kib() - before < 40 * 1024, "90 programs once held 120 MB for ever"
+
+
 @pytest.mark.parametrize(
     "body",
     [

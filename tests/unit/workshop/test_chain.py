@@ -197,7 +197,7 @@ class TestFailuresRead:
         told = self.told(metered, "meter.broken", value="x")
         assert told.startswith("contract-failed\n")
         assert "contract.star:32, in broken\n            return value > 3" in told
-        assert "`>` does not go with values of these kinds" in told
+        assert "a comparison does not go with values of these kinds: `string` and `int`" in told
 
     def test_error_of_the_interpreter_is_told(self, chain: Chain, device: NewDevice) -> None:
         source = (METER / "contract.star").read_text().replace('old["count"]', 'old["number"]')
@@ -229,7 +229,7 @@ class TestFailuresRead:
         assert f"{tmp_path}/contract.star:2, in go" in told
         assert f"{METER}/contract.star:21, in set_limit" in told
         assert told.index("in go") < told.index("in set_limit")
-        assert "`+` not supported for types `int` and `string`" in told
+        assert "`+` does not go with values of these kinds: `int` and `string`" in told
 
     @pytest.mark.parametrize(
         ("what", "args", "sentence"),
