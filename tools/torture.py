@@ -2,9 +2,10 @@
 
 Parts: `power` (simulated power losses of each database), `fail` (operations that fail, not persisted
 and persisted but reported failed), `full` (full disk), `kill` (kill -9 of a running node's front,
-executor and both), `programs` (random contracts under two Pythons and two hash seeds). Each prints
+executor and both), `gateway` (kill -9 of a gateway whose link comes and goes; two partitions that
+meet), `programs` (random contracts under two Pythons and two hash seeds). Each prints
 what it lived through and ends with exit code 1 when anything that was acknowledged is missing,
-`fsck` finds anything, or results differ. One seed repeats a run of all but `kill`.
+`fsck` finds anything, or results differ. One seed repeats a run of all but `kill` and `gateway`.
 """
 
 import argparse
@@ -25,6 +26,10 @@ from drystone.sim.torture import (
 
 LOSSES = 5_000
 KILLS = 1_000
+GATEWAY_KILLS = 500
+VERTICES = 1_000
+"""Vertices that each of two partitions writes alone."""
+
 PROGRAMS = 100_000
 ROUND = 250
 """Losses between two lines of progress; each round has a chain and a seed of its own."""
@@ -93,6 +98,21 @@ def run_kills(*, count: int, seed: int) -> None:
     assert not report.faults, "; ".join(report.faults[:10])
 
 
+def run_gateways(*, count: int, seed: int) -> None:
+    """Kill a gateway while devices send and its link comes and goes, then let two partitions meet."""
+    import gateway_kills
+    import partitions
+
+    report = gateway_kills.torture(
+        kills=count, seed=seed, say=lambda text: print(f"\rgateway: {text}", end="")
+    )
+    print(f"\rgateway: {report}")
+    assert not report.faults, "; ".join(report.faults[:10])
+    met = partitions.run(vertices=VERTICES, say=lambda text: print(f"\rpartitions: {text}", end=""))
+    print(f"\rpartitions: {met}")
+    assert not met.faults, "; ".join(met.faults[:10])
+
+
 def run_programs(*, count: int, seed: int) -> None:
     """Run random contracts under two interpreters: see `random_programs.py`."""
     from random_programs import torture
@@ -107,16 +127,22 @@ def run_programs(*, count: int, seed: int) -> None:
 def main() -> None:
     """Run the parts that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="Torture the stores and a node.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "kill", "programs", []], default=[])
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "kill", "gateway", "programs", []], default=[]
+    )
     parser.add_argument("--losses", type=int, default=LOSSES, help="of each kind, each database")
     parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--gateway-kills", type=int, default=GATEWAY_KILLS)
     parser.add_argument("--programs", type=int, default=PROGRAMS)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     try:
-        for name in chosen.parts or [*PARTS, "kill", "programs"]:
+        for name in chosen.parts or [*PARTS, "kill", "gateway", "programs"]:
             if name == "programs":
                 run_programs(count=chosen.programs, seed=chosen.seed)
+                continue
+            if name == "gateway":
+                run_gateways(count=chosen.gateway_kills, seed=chosen.seed)
                 continue
             if name == "kill":
                 run_kills(count=chosen.kills, seed=chosen.seed)

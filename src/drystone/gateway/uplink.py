@@ -18,6 +18,7 @@ from drystone.errors import BlockForged, DatabaseCorrupt, ReceiptMalformed
 from drystone.formats import note
 from drystone.gateway.sync.messages import Done, OrderedBlock
 from drystone.ledger.change import ACCEPTED, outcomes_root
+from drystone.limits import LIST_ROWS_MAX
 from drystone.proof.trust import Trust
 from drystone.storage.mirror import MirrorDB, OrderedHere, SeenBlock
 from drystone.storage.outcomes import (
@@ -131,6 +132,9 @@ class Uplink:
             for block, kept in zip(done.blocks, outcomes, strict=True)
             for one in self._ordered(block, kept)
         ]
+        # A block that holds several own vertices may come with each of them: what is known is not told again.
+        known = self._known([one.vertex for one in ordered])
+        ordered = [one for one in ordered if one.vertex not in known]
         signed = done.blocks[-1].checkpoint or b""
         self._mirror.follow(
             [SeenBlock(block.height, block.size, block.entry) for block in done.blocks],
@@ -140,6 +144,13 @@ class Uplink:
         )
         self._checkpoint = checkpoint
         return Settled(ordered, done.place, checkpoint)
+
+    def _known(self, vertices: Sequence[bytes]) -> set[bytes]:
+        """Give those whose outcome is here already."""
+        known: set[bytes] = set()
+        for begin in range(0, len(vertices), LIST_ROWS_MAX):
+            known |= self._mirror.ordered_among(vertices[begin : begin + LIST_ROWS_MAX])
+        return known
 
     def _ordered(self, block: OrderedBlock, kept: BlockOutcomes) -> list[OrderedHere]:
         """Give the block's vertices that are held here, with the codes of records that were not accepted."""

@@ -12,6 +12,8 @@ from drystone.storage.memory import MemoryView
 GENESIS_FILE: Final = "genesis.cbor"
 LEDGER_FILE: Final = "ledger.db"
 VERTICES_FILE: Final = "vertices.db"
+MIRROR_FILE: Final = "mirror.db"
+"""A gateway's, in place of a ledger."""
 
 
 def read_genesis(home: Path) -> Genesis:

@@ -210,6 +210,12 @@ def test_an_exception_of_a_vertex_that_the_block_has_not_is_forged(chain: Chain)
         read_outcomes(chain.blocks[0]._replace(exceptions=strange))
 
 
+def test_an_outcome_that_comes_again_is_told_once(chain: Chain, mirror: MirrorDB) -> None:
+    followed = uplink(mirror)
+    assert [one.height for one in followed.take(chain.done(2)).ordered] == [2]
+    assert [one.height for one in followed.take(chain.done(2, 3)).ordered] == [3]
+
+
 def test_nothing_new_changes_nothing(mirror: MirrorDB) -> None:
     followed = uplink(mirror)
     assert followed.take(Done((0, 0), (), False)) == ((), None, None)

@@ -15,8 +15,15 @@ from pathlib import Path
 from drystone.errors import DrystoneError
 from drystone.ledger.apply import apply_genesis
 from drystone.ledger.genesis import Genesis
-from drystone.storage.files import GENESIS_FILE, LEDGER_FILE, VERTICES_FILE, read_genesis
+from drystone.storage.files import (
+    GENESIS_FILE,
+    LEDGER_FILE,
+    MIRROR_FILE,
+    VERTICES_FILE,
+    read_genesis,
+)
 from drystone.storage.fsck.files import check_meta, open_file
+from drystone.storage.fsck.mirror import check_mirror
 from drystone.storage.fsck.replay import Replay
 from drystone.storage.fsck.report import Finding, Progress, Report, Unreadable
 from drystone.storage.fsck.structure import check_structure
@@ -24,7 +31,7 @@ from drystone.storage.fsck.vertices import VertexSource
 from drystone.storage.ledger import SCHEMA
 from drystone.storage.memory import MemoryView
 
-__all__ = ["Finding", "check_files", "fsck"]
+__all__ = ["Finding", "check_files", "check_gateway", "fsck"]
 
 
 def _quiet(done: int, total: int) -> None:
@@ -34,7 +41,8 @@ def _quiet(done: int, total: int) -> None:
 def fsck(home: Path, *, progress: Progress = _quiet) -> list[Finding]:
     """Check a home folder whose node does not run, or a backup; return what is damaged.
 
-    Reads `genesis.cbor`, `vertices.db` and `ledger.db`. Never raises for what the files hold.
+    Reads `genesis.cbor`, `vertices.db` and `ledger.db`; of a gateway, which has no ledger, `mirror.db`. Never raises for
+    what the files hold.
 
     Args:
         home: the folder.
@@ -46,9 +54,29 @@ def fsck(home: Path, *, progress: Progress = _quiet) -> list[Finding]:
     except DrystoneError as error:
         report.add(GENESIS_FILE, "", "", "", str(error))
         return report.findings
+    if (home / MIRROR_FILE).exists() and not (home / LEDGER_FILE).exists():
+        return check_gateway(genesis, mirror=home / MIRROR_FILE, vertices=home / VERTICES_FILE)
     return check_files(
         genesis, ledger=home / LEDGER_FILE, vertices=home / VERTICES_FILE, progress=progress
     )
+
+
+def check_gateway(
+    genesis: Genesis, *, mirror: Path, vertices: Path, vfs: str | None = None
+) -> list[Finding]:
+    """Do as `fsck` for the two files of a gateway: every row, every vertex against its header."""
+    report = Report()
+    ledger = apply_genesis(genesis, MemoryView()).ledger
+    try:
+        vertices_file = open_file(report, vertices, vfs)
+    except Unreadable:
+        return report.findings
+    try:
+        source = VertexSource(vertices_file, report, ledger)
+        _part(report, vertices.name, source.check_rows)
+    finally:
+        vertices_file.close()
+    return report.findings + check_mirror(mirror, ledger=ledger, vfs=vfs)
 
 
 def check_files(
