@@ -211,7 +211,7 @@ class VertexDB:
 
         One transaction for all: on return every header, and every body given, survives power loss. What is here already
         stays as it is; a body joins its header, and one that was pruned does not come back. A header takes its number
-        when it comes, so a body may join behind `ordered_through`: who sets that mark counts whole vertices only. Checks
+        when it comes, so a body may join behind `ordered_through`: who sets it counts whole vertices only. Checks
         neither signature, place nor body: who calls has.
 
         Raises:

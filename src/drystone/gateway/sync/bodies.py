@@ -2,8 +2,8 @@
 
 Asking: vertices whose headers are kept, oldest first, as many bytes at a time as the link's window holds. Every piece
 names the next bytes wanted, so that a lost link costs what was on it and no more. Passing on: deflated as they lie on
-the disk. Who asks for a body that is itself still to come is told so, turns to somebody else, and is told again when it is
-here.
+the disk. Who asks for a body that is itself still to come is told so, turns to somebody else, and is told again when it
+is here.
 
 A body that does not fit its header ends the session: an honest peer has checked it. Memory: `limits.SYNC_BODIES_MAX`
 bodies, and the bytes of `limits.SYNC_BODY_BYTES_MAX` for each session, `SYNC_BODIES_BYTES_MAX` for all.
@@ -36,8 +36,8 @@ HOPE_WAITS = 3
 LATER_MAX = 4 * limits.SYNC_BODIES_MAX
 """Bodies still to come of which a peer is told when they are here."""
 
-WANTED_LOOKED_AT = 4 * limits.SYNC_BODIES_MAX
-"""Bodies still to come that are looked at in one turn."""
+WANTED_PASSED_MAX = 4 * limits.SYNC_BODIES_MAX
+"""Bodies still to come that a turn passes over, because they cannot be asked for, before it leaves them for last."""
 
 _PIECE_HEAD = 56
 """Bytes of a `Body` beside its data."""
@@ -88,7 +88,7 @@ class Bodies:
     ) -> None:
         """Ask for bodies that are wanted, that the peer should have, and that nobody else is asked for.
 
-        `theirs` is where the peer says that authors' chains end there, `told` what it was told: it does not repeat that.
+        `theirs` is where the peer says that authors' chains end there, `told` what it was told and does not repeat.
         """
         line = self._line
         self._ask_again()
@@ -96,16 +96,25 @@ class Bodies:
         window = sum(fetch.length for fetch in self._fetching.values())
         if 2 * len(self._fetching) > line.bounds.bodies or 2 * window > line.bounds.window_bytes:
             return  # Several are asked for at once, when half of those under way have come.
-        for looked, (own_id, length) in enumerate(line.store.wanted()):
+        passed: list[bytes] = []
+        for own_id, length in line.store.wanted():
             full = len(self._fetching) >= line.bounds.bodies or (
                 self._fetching and window + length > line.bounds.window_bytes
             )
-            if full or looked >= WANTED_LOOKED_AT or line.store.room <= len(self._fetching):
+            if full or line.store.room <= len(self._fetching):
                 break
-            if own_id not in self._fetching and self._may_ask(own_id, length, theirs, told):
+            if len(passed) >= WANTED_PASSED_MAX:
+                line.store.postpone(passed)  # Nobody has them: those behind them get their turn.
+                line.wake(line.now_ms + line.bounds.relay_ms)
+                break
+            if own_id in self._fetching:
+                continue
+            if self._may_ask(own_id, length, theirs, told):
                 fetch = self._begin(own_id, length)
                 window += length
                 pieces.append((own_id, len(fetch.data), fetch.asked - len(fetch.data)))
+            else:
+                passed.append(own_id)
         if pieces:
             line.send(WantBodies(tuple(pieces)))
 

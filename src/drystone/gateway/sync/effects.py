@@ -200,6 +200,10 @@ class Holdings(Protocol):
         """Give id and length of bodies still to come, in the order of arrival."""
         ...
 
+    def postpone(self, ids: Sequence[bytes]) -> None:
+        """Put wanted bodies behind all others."""
+        ...
+
     def wanted_header(self, own_id: bytes) -> VertexHeader | None:
         """Give the header of a vertex whose body is wanted."""
         ...

@@ -9,7 +9,7 @@ with its parents before it: `session.py` sees to that. Place in a record's life:
 Source: design.md section 3.4, docs/spec/sync.md.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -146,6 +146,13 @@ class VertexHoldings(Notices):
         if len(self._wanted) < PAGE and self._wanted_after is not None:
             self._note_wanted()
         return (one for one in self._wanted.items() if one[0] not in self._staged_bodies)
+
+    def postpone(self, ids: Sequence[bytes]) -> None:
+        """Put wanted bodies behind all others."""
+        for own_id in ids:
+            length = self._wanted.pop(own_id, None)
+            if length is not None:
+                self._wanted[own_id] = length
 
     def wanted_header(self, own_id: bytes) -> VertexHeader | None:
         """Give the header of a vertex whose body is wanted."""
@@ -326,8 +333,7 @@ class VertexHoldings(Notices):
         if self._wanted_after is None and len(self._wanted) < BODIES_NOTED_MAX:
             self._wanted[own_id] = length
         elif self._wanted_after is None:
-            found = self._store.find(next(reversed(self._wanted)))
-            self._wanted_after = 0 if found is None else found.number
+            self._wanted_after = 0  # What is noted already is noted again, and once.
 
     def _note_wanted(self) -> None:
         """Look up bodies still to come behind those that were looked up."""

@@ -176,7 +176,7 @@ class Session:
         return self._turn(now_ms, lambda: self._feed.want_blocks(WantBlocks(after, limit)))
 
     def want_rows(self, *, after: bytes, last: bytes, digest: bytes, now_ms: int) -> Effects:
-        """Ask the peer for registry rows behind `after`; with the digest of the rows held up to `last`, or both empty."""
+        """Ask the peer for registry rows behind `after`; with the digest of rows held up to `last`, or both empty."""
         return self._turn(now_ms, lambda: self._feed.want_rows(WantRows(after, last, digest)))
 
     def have(self, place: tuple[int, int] | None, now_ms: int) -> Effects:

@@ -397,3 +397,27 @@ def test_a_large_chain_of_small_chunks_comes_too() -> None:
     net.settle(until_ms=60_000)
     assert b.whole == ids(chain)
     assert max(len(m) for x, _, m in net.sent if x == "g-0") <= bounds.chunk_bytes + 60
+
+
+def test_bodies_that_nobody_has_do_not_hold_up_those_behind_them() -> None:
+    lost, found = chain_of("g-2", 400), chain_of("g-3", 30)
+    a, b = Gateway("g-0"), Gateway("g-1")
+    a.put(*lost, *found)
+    for one in lost:
+        a.disk.prune(one.id)
+    b.disk.keep([(one.header.raw, None) for one in (*lost, *found)])
+    b.restart()
+    met(a, b)
+    assert b.whole == ids(found)
+    assert b.faults == []
+
+
+def test_bodies_that_no_peer_claims_do_not_hold_up_those_behind_them() -> None:
+    lost, found = chain_of("g-2", 400), chain_of("g-3", 30)
+    a, b = Gateway("g-0"), Gateway("g-1")
+    a.put(*found)
+    b.disk.keep([(one.header.raw, None) for one in (*lost, *found)])
+    b.restart()
+    net = met(a, b)
+    net.settle(until_ms=2_000)
+    assert b.whole == ids(found)
