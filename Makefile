@@ -51,7 +51,7 @@ interop: $(VENV)/dev ## Foreign verifiers (Go, Rust, Python) on fresh output of 
 bench: $(VENV)/dev ## Ratios against the limit, in one run, with the machine's facts
 	$(BIN)/python -m bench
 
-torture: $(VENV)/dev ## kill -9 a thousand times, five thousand power losses of each database
+torture: $(VENV)/dev ## A thousand kill -9, 5,000 power losses of each database, 100,000 random contracts
 	$(BIN)/python tools/torture.py
 
 vectors: $(VENV)/dev ## Regenerate test vectors from foreign programs; shows a diff if any changed
