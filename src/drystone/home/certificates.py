@@ -41,7 +41,9 @@ class Certificate(NamedTuple):
     serial: int
     issuer: bytes
     """The issuer's name as it is encoded: with the serial number it is the certificate's only address."""
+    starts_s: int
     ends_s: int
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ def read_certificate(der: bytes) -> Certificate:
         names = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
         key = one.public_key()
-        issuer, ends = one.issuer.public_bytes(), one.not_valid_after_utc
+        issuer, starts = one.issuer.public_bytes(), one.not_valid_before_utc
+        ends = one.not_valid_after_utc
     except (ValueError, x509.ExtensionNotFound, x509.UnsupportedGeneralNameType) as error:
         raise CertificateForeign(f"the certificate cannot be read: {error}") from error
     named = _NAME.fullmatch(uris[0]) if len(uris) == 1 else None
@@ -90,6 +93,7 @@ def read_certificate(der: bytes) -> Certificate:
         PublicKey(ALG_EDDSA, key.public_bytes_raw()),
         one.serial_number,
         issuer,
+        int(starts.timestamp()),
         int(ends.timestamp()),
     )
 
@@ -118,23 +122,37 @@ def read_authorities(pem: bytes) -> list[tuple[str, int]]:
     ]
 
 
-def read_revoked(crl_pem: bytes) -> frozenset[tuple[bytes, int]]:
-    """Give (issuer, serial) of everything that the lists in a PEM file revoke. Does not check their signatures: the
-    handshake does, and a list that was tampered with can only close links.
+class RevocationList(NamedTuple):
+    """What one list says: whose it is, what it revokes, until when it counts (Unix seconds)."""
+
+    issuer: bytes
+    serials: frozenset[int]
+    ends_s: int
+
+
+def read_lists(crl_pem: bytes) -> list[RevocationList]:
+    """Give the lists of a PEM file. Does not check their signatures: the handshake does.
 
     Raises: TlsFilesInvalid.
     """
     from cryptography import x509
 
-    found: set[tuple[bytes, int]] = set()
+    found: list[RevocationList] = []
     for block in blocks(crl_pem):
         try:
             one = x509.load_pem_x509_crl(block)
         except ValueError as error:
             raise TlsFilesInvalid(f"crl.pem: {error}") from error
-        issuer = one.issuer.public_bytes()
-        found.update((issuer, entry.serial_number) for entry in one)
-    return frozenset(found)
+        ends = one.next_update_utc
+        serials = frozenset(entry.serial_number for entry in one)
+        ends_s = int(ends.timestamp()) if ends is not None else 0
+        found.append(RevocationList(one.issuer.public_bytes(), serials, ends_s))
+    return found
+
+
+def read_revoked(crl_pem: bytes) -> frozenset[tuple[bytes, int]]:
+    """Give (issuer, serial) of everything that the lists in a PEM file revoke. Raises: TlsFilesInvalid."""
+    return frozenset((one.issuer, serial) for one in read_lists(crl_pem) for serial in one.serials)
 
 
 def private_pem(secret: SecretKey, passphrase: bytes) -> bytes:

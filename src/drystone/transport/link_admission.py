@@ -1,7 +1,7 @@
 """Admission: who is at the other end of a connection, and may this member link here now.
 
 Lives here: the two questions asked of every connection in both directions, before a session exists: does a certificate
-of an authority trusted here name the member, not expired, not revoked (OpenSSL, in the handshake); and is its key the
+of an authority trusted here name the member (OpenSSL, in the handshake), not ended, not revoked; and is its key the
 one that the member has on the ledger, as far as is known here. May not: keep a link or know what is said over it.
 
 Source: docs/operating/links.md; RFC 5280, RFC 8446.
@@ -23,7 +23,7 @@ from drystone.errors import (
 from drystone.gateway.sync.messages import Bye
 from drystone.gateway.sync.wire import encode_message, frame
 from drystone.home.authority import TlsFiles
-from drystone.home.certificates import Certificate, read_certificate
+from drystone.home.certificates import BACKDATED_S, Certificate, read_certificate
 from drystone.records.dag import Author
 from drystone.records.key import PublicKey, SecretKey
 from drystone.transport.link import Traffic
@@ -49,8 +49,10 @@ class Admission:
         secret: SecretKey,
         files: TlsFiles,
         keys_of: Callable[[Author], Collection[PublicKey]],
+        unix_s: Callable[[], float],
     ) -> None:
-        """Read the files. Raises: TlsFilesInvalid."""
+        """Read the files; `unix_s` is the wall's clock. Raises: TlsFilesInvalid, CertificateForeign."""
+        self._unix_s = unix_s
         self._own, self._secret, self._files, self._keys_of = own, secret, files, keys_of
         self._stamp = stamp_of(files)
         self._contexts = read_contexts(files, secret)
@@ -101,23 +103,23 @@ class Admission:
             raise
         return Admitted(certificate, stream, traffic)
 
-    def check_open(self, certificate: Certificate, *, now_s: int) -> None:
-        """Check that the member of an open link may still link here. Raises: PeerFault."""
-        if certificate.ends_s <= now_s:
-            raise CertificateInvalid(
-                f"the certificate of {certificate.iss}/{certificate.sub} ended"
-            )
-        self.check(certificate, None)
-
     def check(self, certificate: Certificate, expected: Author | None) -> None:
-        """Check that the member named may link here now. Does not check when the certificate ends: OpenSSL does.
+        """Check that the member named may link here now. Does not check who signed: the handshake does.
 
-        Raises: PeerFault.
+        A clock cannot be trusted (a small machine starts in 1970), so it only counts forwards from the day on which
+        the own certificate was made, and nothing is refused because it begins later. Raises: PeerFault.
         """
         name = Author(certificate.iss, certificate.sub)
         text = f"{name.iss}/{name.sub}"
         if (certificate.issuer, certificate.serial) in self._contexts.revoked:
             raise CertificateRevoked(f"the certificate {certificate.serial:x} of {text} is revoked")
+        now_s = max(self._unix_s(), self._contexts.own.starts_s + BACKDATED_S)
+        if certificate.ends_s <= now_s:
+            raise CertificateInvalid(
+                f"the certificate of {text} has ended, or the clock here is off"
+            )
+        if self._contexts.lists_end_s.get(certificate.issuer, 0) <= now_s:
+            raise CertificateInvalid(f"the list of what {text}'s authority revoked has ended")
         if name == self._own or (expected is not None and name != expected):
             wanted = "a peer" if expected is None else f"{expected.iss}/{expected.sub}"
             raise CertificateForeign(f"{text} is there, {wanted} is expected")

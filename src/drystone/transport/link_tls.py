@@ -14,7 +14,7 @@ import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ from drystone.errors import (
     TlsFilesInvalid,
 )
 from drystone.home.authority import TlsFiles
-from drystone.home.certificates import private_pem, read_revoked
+from drystone.home.certificates import Certificate, private_pem, read_lists, read_own
 from drystone.records.key import SecretKey
 
 PROTOCOL: Final = "drystone-sync/1"
@@ -40,6 +40,9 @@ PASSPHRASE_BYTES: Final = 32
 
 REVOKED: Final = 23
 """OpenSSL's X509_V_ERR_CERT_REVOKED."""
+
+NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
 
 CERTIFICATE_ALERTS: Final = ("ALERT", "CERTIFICATE_REQUIRED")
 NO_CERTIFICATE: Final = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
@@ -54,18 +57,22 @@ class Contexts(NamedTuple):
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    own: Certificate
     revoked: frozenset[tuple[bytes, int]]
+    lists_end_s: Mapping[bytes, int]
+    """When each authority's list ends, by the issuer's name."""
 
 
 def read_contexts(files: TlsFiles, secret: SecretKey) -> Contexts:
     """Make the contexts from a node's files and its key.
 
-    Checks that the certificate is for this key and that all three files are there. The key leaves the process only
+    Checks that the certificate is for this key and that all three files are there; not when they end. The key leaves the process only
     encrypted with a passphrase that nobody else has, in a file that is gone when this returns: OpenSSL reads files.
     Raises: TlsFilesInvalid.
     """
-    _, _, crl = files.read()
-    revoked = read_revoked(crl)
+    _, node, crl = files.read()
+    own = read_own(node)
+    lists = read_lists(crl)
     passphrase = os.urandom(PASSPHRASE_BYTES).hex().encode()
     descriptor, name = tempfile.mkstemp(prefix=".drystone-", suffix=".pem")
     try:
@@ -79,7 +86,9 @@ def read_contexts(files: TlsFiles, secret: SecretKey) -> Contexts:
         raise TlsFilesInvalid(f"{files.folder}: {error}") from error
     finally:
         Path(name).unlink(missing_ok=True)
-    return Contexts(made[0], made[1], revoked)
+    revoked = frozenset((one.issuer, serial) for one in lists for serial in one.serials)
+    ends = {one.issuer: one.ends_s for one in lists}
+    return Contexts(made[0], made[1], own, revoked, ends)
 
 
 def _context(kind: int, files: TlsFiles, *, key: str, passphrase: bytes) -> ssl.SSLContext:
@@ -88,7 +97,9 @@ def _context(kind: int, files: TlsFiles, *, key: str, passphrase: bytes) -> ssl.
     # Who it is says the member's name in the certificate, checked in `links.py`; addresses change and mean nothing.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF | ssl.VERIFY_X509_STRICT
+    # When certificates end is checked in `link_admission.py`, against a clock that may be wrong.
+    flags = ssl.VERIFY_CRL_CHECK_LEAF | ssl.VERIFY_X509_STRICT | NO_CHECK_TIME
+    context.verify_flags |= ssl.VerifyFlags(flags)
     context.load_verify_locations(cafile=str(files.ca))
     context.load_verify_locations(cafile=str(files.crl))
     context.load_cert_chain(str(files.node), key, password=passphrase)
@@ -131,6 +142,8 @@ class TlsStream:
 
     async def handshake(self, *, seconds: float) -> bytes:
         """Run the handshake; give the other side's certificate, DER, whose chain and revocation OpenSSL has checked.
+
+        Does not check when certificate or list end.
 
         Raises: CertificateInvalid, CertificateRevoked, LinkMalformed, LinkRefused, LinkSilent.
         """

@@ -80,8 +80,10 @@ class Links(Generic[E]):
         """
         self._own = own
         self._settings, self._hooks = settings, hooks
-        self._clock_ms, self._unix_s, self._random = clock_ms, unix_s, random
-        self._admission = Admission(own=own, secret=secret, files=files, keys_of=hooks.keys_of)
+        self._clock_ms, self._random = clock_ms, random
+        self._admission = Admission(
+            own=own, secret=secret, files=files, keys_of=hooks.keys_of, unix_s=unix_s
+        )
         self._bucket = Bucket(settings.bytes_s)
         self._peers: dict[Author, PeerState[E]] = {}
         self._opening: Counter[str] = Counter()
@@ -187,12 +189,11 @@ class Links(Generic[E]):
 
     def recheck(self) -> None:
         """End links whose certificate was revoked or has expired, or whose key the ledger no longer knows."""
-        now_s = int(self._unix_s())
         for peer in self._peers.values():
             if peer.link is None:
                 continue
             try:
-                self._admission.check_open(peer.link.certificate, now_s=now_s)
+                self._admission.check(peer.link.certificate, None)
             except PeerFault as fault:
                 peer.link.end(fault, now=True)
 

@@ -23,6 +23,7 @@ from drystone.errors import (
 )
 from drystone.gateway.sync.messages import Body, Bye, Ping
 from drystone.gateway.sync.wire import Frames, decode_message, encode_message, frame
+from drystone.home.authority import install
 from drystone.home.certificates import DAY_S
 from drystone.transport import link, link_tls, links
 from drystone.transport.link_peers import backoff_s
@@ -301,8 +302,6 @@ def test_member_of_an_authority_that_is_not_trusted_is_refused(town: Town, quick
 
 def _trust(member: Member, town: Town) -> None:
     """Make a member trust the town's authority, without a certificate of it."""
-    from drystone.home.authority import install
-
     install(member.files, ca=town.authority.pem, node=None, crl=town.authority.crl_pem)
 
 
@@ -452,6 +451,72 @@ def test_certificate_that_ends_ends_the_open_link(town: Town, quick: None) -> No
             await until(lambda: b.closed)
             assert [one.code for one in b.closed if one] == ["certificate-invalid"]
             await read_to_end(streams)
+
+    run(work())
+
+
+@pytest.mark.parametrize("year_s", [0, 86_400 * 365 * 10])
+def test_clock_that_starts_years_ago_links_all_the_same(
+    town: Town, quick: None, year_s: int
+) -> None:
+    async def work() -> None:
+        a, b = town.member("a"), town.member("b")
+        # A later certificate than the clock of the other side can believe.
+        town.now_s += 3 * DAY_S
+        b.enrol()
+        town.unix_s = float(year_s)
+        b.make_links(listen=True)
+        async with b.up():
+            a.make_links((b, b.at))
+            async with a.up():
+                await meet(a, b)
+
+    run(work())
+
+
+def test_clock_years_ahead_links_with_nobody_and_says_why(town: Town, quick: None) -> None:
+    async def work() -> None:
+        a, b = town.member("a"), town.member("b")
+        b.make_links(listen=True)
+        async with b.up():
+            town.unix_s += 10 * 365 * DAY_S
+            a.make_links((b, b.at))
+            async with a.up():
+                await until(lambda: problem(a, b))
+                (report,) = a.links.report()
+                assert report.faults.keys() == {"certificate-invalid"}
+                assert "clock here is off" in report.problem
+
+    run(work())
+
+
+def test_list_that_has_ended_lets_nobody_in_until_it_is_renewed(town: Town, quick: None) -> None:
+    async def work() -> None:
+        a, b = town.member("a", enrolled=False), town.member("b")
+        town.now_s += 700 * DAY_S
+        _, pem = town.authority.enrol(
+            iss="ewz", sub="a", key=a.secret.public, now_s=town.now_s, entropy=town.entropy(16)
+        )
+        list_pem = town.authority.crl_pem
+        install(a.files, ca=town.authority.pem, node=pem, crl=list_pem)
+        b.make_links(listen=True)
+        async with b.up():
+            # Both certificates are still good, the list that b has is not.
+            town.unix_s = float(town.now_s + 20 * DAY_S)
+            b.links._admission.reload()
+            streams = await foreign(b.at, a)
+            await until(lambda: b.sessions)
+            town.unix_s = float(town.now_s + 31 * DAY_S)
+            await until(lambda: b.closed)
+            await read_to_end(streams)
+            await read_to_end(await foreign(b.at, a))
+            await until(lambda: b.links.refused["certificate-invalid"])
+            town.authority.renew(now_s=int(town.unix_s))
+            _trust(b, town)
+            b.links._admission.reload()
+            streams = await foreign(b.at, a)
+            await until(lambda: len(b.sessions) == 2)
+            streams[1].close()
 
     run(work())
 
