@@ -66,8 +66,9 @@ class Contexts(NamedTuple):
 def read_contexts(files: TlsFiles, secret: SecretKey) -> Contexts:
     """Make the contexts from a node's files and its key.
 
-    Checks that the certificate is for this key and that all three files are there; not when they end. The key leaves the process only
-    encrypted with a passphrase that nobody else has, in a file that is gone when this returns: OpenSSL reads files.
+    Checks that the certificate is for this key and that all three files are there; not when they end. The key leaves
+    the process only encrypted with a passphrase that nobody else has, in a file that is gone when this returns: OpenSSL
+    reads files.
     Raises: TlsFilesInvalid.
     """
     _, node, crl = files.read()
