@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from drystone.errors import DatabaseCorrupt, Refused
+from drystone.errors import DatabaseCorrupt, DiskFull, Refused
 from drystone.formats import cbor
 from drystone.gateway.buffer import Buffer, Pruner
 from drystone.gateway.own_streams import OwnStreams
@@ -83,6 +83,8 @@ class GatewayPart:
         self._copying: PeerName | None = None
         self._copied_s = float("-inf")
         self._copied_height = -1
+        self._unheard: set[PeerName] = set()
+        """Uplinks whose last outcomes could not be stored."""
         self._pruned_at = 0
 
     def check_room(self) -> None:
@@ -98,8 +100,7 @@ class GatewayPart:
         exchange = self._exchange
         if exchange is None or peer not in exchange.uplinks:
             return
-        place = self._mirror.place
-        await exchange.ask(peer, lambda session, now_ms: session.have(place, now_ms))
+        await self._ask_done(exchange, peer)
         self._copying = None
         await self._compare_rows(peer)
 
@@ -112,18 +113,25 @@ class GatewayPart:
             log.warning("a fork is known here: %d bytes of evidence are passed on", len(evidence))
         if peer not in exchange.uplinks:
             return
-        for done in effects.done:
-            await self._take(done)
-            place = done.place
-            await exchange.ask(peer, lambda session, now_ms, at=place: session.have(at, now_ms))
-        for rows in effects.rows:
-            await self._take_rows(peer, rows)
+        try:
+            for done in effects.done:
+                self._unheard.add(peer)
+                await self._take(done)
+                await self._ask_done(exchange, peer)
+            for rows in effects.rows:
+                await self._take_rows(peer, rows)
+        except DiskFull as error:
+            # Nothing was changed; `look` asks again.
+            log.warning("the uplink's word is not kept: %s", error)
+            self._copying = None
 
     async def look(self) -> None:
-        """Compare the registry where an uplink has grown, or now and then."""
+        """Compare the registry where an uplink has grown, or now and then; ask again for what there was no room for."""
         exchange = self._exchange
         if exchange is None:
             return
+        for peer in sorted(self._unheard):
+            await self._ask_done(exchange, peer)
         now_s = asyncio.get_running_loop().time()
         since_s = now_s - self._copied_s
         for status in exchange.status():
@@ -133,6 +141,12 @@ class GatewayPart:
             if since_s > ROWS_IDLE_S or (grown and since_s > ROWS_S):
                 await self._compare_rows(status.name)
                 return
+
+    async def _ask_done(self, exchange: Exchange, peer: PeerName) -> None:
+        """Ask an uplink for the outcomes behind those that are here."""
+        self._unheard.discard(peer)
+        place = self._mirror.place
+        await exchange.ask(peer, lambda session, now_ms: session.have(place, now_ms))
 
     async def save_streams(self) -> None:
         """Save own streams now and then, until cancelled."""
