@@ -1,22 +1,15 @@
-"""The DAG as it is answered: compact rows for a drawing, and lists of frontier, forks and peers.
+"""The DAG as the API describes it: the drawing's document, and rows of frontier, forks and peers.
 
-A drawing of ten thousand vertices is a megabyte and not four, because its rows are lists whose columns are named once
-and authors stand in a table. Nothing is fetched here. Source: `dag_values.py`, issue 5 item 8.
+Bytes on the wire are `dag_wire.py`'s. Nothing is fetched here. Source: `dag_values.py`, issue 5 item 8.
 """
 
-import json
-from typing import Any, Final
+from typing import Any
 
 from pydantic import Field
 
 from drystone.api.cells import iso_ms
-from drystone.api.dag_values import DagPage, DagVertex, ForkInfo, FrontierInfo, PeerInfo
-from drystone.api.lists import Hex, Row, encode_cursor
-
-COLUMNS: Final = (
-    *("number", "author", "epoch", "seq", "id", "parent", "links", "dangling", "claimed_ms"),
-    *("records", "length", "height", "witnesses", "forked"),
-)
+from drystone.api.dag_values import ForkInfo, FrontierInfo, PeerInfo
+from drystone.api.lists import Hex, Row
 
 
 class DagDocument(Row):
@@ -30,55 +23,6 @@ class DagDocument(Row):
     )
     cursor: str = Field(description="Pass it as `after` for what changes from now on.")
     more: bool = Field(description="Whether there are rows behind the cursor already.")
-
-
-def dag_cursor(page: DagPage) -> str:
-    """The cursor behind a page."""
-    return encode_cursor(*page.cursor)
-
-
-def dag_content(page: DagPage, *, hexadecimal: bool) -> dict[str, Any]:
-    """A page's members; ids as bytes, or as hex where JSON needs it."""
-    authors: dict[tuple[str, str], int] = {}
-    rows = [_row(one, authors, hexadecimal=hexadecimal) for one in page.vertices]
-    return {
-        "columns": list(COLUMNS),
-        "authors": [list(author) for author in authors],
-        "rows": rows,
-        "cursor": dag_cursor(page),
-        "more": page.more,
-    }
-
-
-def dag_json(page: DagPage) -> bytes:
-    """A page as JSON without a space too many."""
-    return json.dumps(dag_content(page, hexadecimal=True), separators=(",", ":")).encode()
-
-
-def dag_frame(page: DagPage) -> bytes:
-    """A page as a server-sent event whose id is the cursor behind it."""
-    return b"id: %s\nevent: dag\ndata: %s\n\n" % (dag_cursor(page).encode(), dag_json(page))
-
-
-def _row(
-    one: DagVertex, authors: dict[tuple[str, str], int], *, hexadecimal: bool
-) -> list[int | str | bytes | bool | list[int] | None]:
-    return [
-        one.number,
-        authors.setdefault((one.iss, one.sub), len(authors)),
-        one.epoch,
-        one.seq,
-        one.id.hex() if hexadecimal else one.id,
-        one.parent,
-        list(one.links),
-        one.dangling,
-        one.time_ms,
-        one.count,
-        one.length,
-        one.height,
-        one.witnesses,
-        one.forked,
-    ]
 
 
 class FrontierRow(Row):

@@ -5,20 +5,19 @@ back. Rows are flat pydantic models; bytes are hex in JSON and CSV and byte stri
 module reads nothing and knows no rows of its own. Source: the issue's item 5, RFC 4180, RFC 8288.
 """
 
-import base64
-import binascii
 import csv
 import io
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
-from drystone.errors import NotAcceptable, Refused, RequestMalformed
+from drystone.api.cursors import decode_cursor, encode_cursor
+from drystone.errors import NotAcceptable
 from drystone.formats import cbor
-from drystone.limits import LIST_ROWS_MAX, SEQUENCE_MAX
+from drystone.limits import LIST_ROWS_MAX
 
 CURSOR_LENGTH_MAX: Final = 1_024
 """Characters; the longest cursor is a state key."""
@@ -29,8 +28,6 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 CBOR: Final = "application/cbor"
 SUFFIXES: Final = {".json": JSON, ".csv": CSV, ".cbor": CBOR}
-
-Part: TypeAlias = int | str | bytes
 
 Hex: TypeAlias = Annotated[
     bytes,
@@ -81,36 +78,12 @@ Listed = Annotated[ListQuery, Depends(list_query)]
 Order = Annotated[Literal["asc", "desc"], Query(description="`desc`: the newest first.")]
 
 
-def encode_cursor(*parts: Part) -> str:
-    """The cursor behind a row with this address."""
-    return base64.urlsafe_b64encode(cbor.encode(list(parts))).rstrip(b"=").decode()
-
-
 def page_of(listing: list[RowT], listed: ListQuery) -> tuple[list[RowT], str | None]:
     """A page of a list that is at hand whole; the cursor counts its rows. Raises: RequestMalformed."""
     start = 0 if listed.after is None else decode_cursor(listed.after, int)[0]
     page = listing[start : start + listed.limit]
     more = len(listing) > start + listed.limit
     return page, encode_cursor(start + listed.limit) if more else None
-
-
-def decode_cursor(text: str, *shape: type[Part]) -> list[Any]:
-    """The address in a cursor, of exactly these types, integers from 0 to `SEQUENCE_MAX`.
-
-    Does not check that anything is stored there: a list resumes behind a row that went away.
-
-    Raises: RequestMalformed.
-    """
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        parts = cbor.decode(raw)
-    except (binascii.Error, ValueError, Refused) as error:
-        raise RequestMalformed("after: not a cursor of this list") from error
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(shape):
-        raise RequestMalformed("after: not a cursor of this list")
-    if any(isinstance(part, int) and not 0 <= part <= SEQUENCE_MAX for part in parts):
-        raise RequestMalformed("after: not a cursor of this list")
-    return cast("list[Any]", parts)
 
 
 def negotiate(accept: str | None, offered: Sequence[str]) -> str:

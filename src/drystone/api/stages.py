@@ -1,9 +1,9 @@
 """A record's life, station by station: who had it, when as far as anyone knows, and where to look.
 
 The stations are those of `docs/life-of-a-record.md`, seen for one record: the sensor that measured, the device that
-signed, the gateway that sealed, the gateways that built on it, the validators that ordered, the ledger that decided, the
-log that keeps. A time says who vouches for it: whoever claims it, or a block. Nothing is fetched but vertex and block,
-and only for who may see the ledger as a whole. Source: requirement S1.32, design.md section 3.
+signed, the gateway that sealed, the gateways that built on it, the validators that ordered, the ledger that decided,
+the log that keeps. A time says who vouches for it: whoever claims it, or a block. Nothing is fetched but vertex and
+block, and only for who may see the ledger as a whole. Source: requirement S1.32, design.md section 3.
 """
 
 from typing import Literal

@@ -70,10 +70,11 @@ def dag(
     url: options.Url = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw the newest vertices, the newest last: a lane for each gateway, and what each stands on.
+    """Draw the newest vertices: a lane for each gateway.
 
-    A filled sign is final, a hollow one waits to be ordered, a cross is one of two at one place;
-    `tip` marks what nothing stands on yet. The page /dag of the node draws the same with a mouse.
+    The newest comes last, and every line says on what its vertex stands. A filled sign is final,
+    a hollow one waits to be ordered, a cross is one of two at one place; `tip` marks what nothing
+    stands on yet. The page /dag of the node draws the same with a mouse.
 
     Examples:
       drystone dag
@@ -112,7 +113,9 @@ def tips(
     url: options.Url = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the vertices on which nothing is built yet; the next vertex of a gateway links to them.
+    """List the vertices on which nothing is built yet.
+
+    The next vertex of a gateway links to those of others.
 
     Example:
       drystone tips
@@ -126,7 +129,9 @@ def frontier(
     url: options.Url = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the last vertex of every gateway that the node knows. Equal frontiers hold equal vertices.
+    """List the last vertex of every gateway.
+
+    Two nodes with equal frontiers hold equal vertices.
 
     Example:
       drystone frontier
@@ -140,7 +145,9 @@ def forks(
     url: options.Url = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List places at which an author signed two different things, and what became of it.
+    """List places at which an author signed two things.
+
+    Both are evidence: the branch is suspended, and the author goes on with its next epoch.
 
     Example:
       drystone forks
@@ -154,7 +161,9 @@ def peers(
     url: options.Url = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List whom the node exchanges vertices with: how the links are, and who broke which rule.
+    """List whom the node exchanges vertices with.
+
+    Shows how the links are, who is behind, and who broke which rule how often.
 
     Example:
       drystone peers
@@ -225,8 +234,8 @@ def frontier_text(found: list[dict[str, Any]]) -> str:
             f"{one['iss']}/{one['sub']}",
             _place(one),
             _order(one),
-            number(one["waiting"]),
-            one["claimed"],
+            None if one.get("waiting") is None else number(one["waiting"]),
+            one.get("claimed"),
             one["id"][:16],
         )
         for one in found
@@ -312,6 +321,8 @@ def _place(row: dict[str, Any]) -> str:
 
 
 def _order(row: dict[str, Any]) -> str:
+    if "height" not in row:
+        return "-"
     return "waits" if row["height"] is None else f"block {row['height']}"
 
 

@@ -17,6 +17,7 @@ from drystone.ledger import keyspace, rows
 from drystone.records.vertex import decode_header
 from drystone.service.dag_window import DagWindow
 from drystone.storage.ledger import LedgerDB
+from drystone.storage.mirror import MirrorDB
 from drystone.storage.vertices import StoredVertex, VertexDB
 
 STEP_VERTICES: Final = 512
@@ -53,8 +54,8 @@ class OrderSource(Protocol):
         """Give the block that orders a vertex, None while it waits."""
         ...
 
-    def ordered(self, *, after: int, limit: int) -> Sequence[OrderedIn]:
-        """Give blocks by height, rising, behind a height."""
+    def ordered(self, *, after: int, limit: int) -> Sequence[OrderedIn] | None:
+        """Give blocks by height, rising, behind a height; None where nobody keeps which vertices a block has."""
         ...
 
     def get(self, key: bytes) -> bytes | None:
@@ -88,6 +89,33 @@ class LedgerOrder:
         """Give blocks behind a height."""
         found = self._ledger.blocks(after=after, limit=limit, newest_first=False)
         return [OrderedIn(block.height, block.vertices) for block in found]
+
+
+class MirrorOrder:
+    """The order as a gateway's mirror has it: of the gateway's own vertices, and of others' as far as it was told."""
+
+    def __init__(self, mirror: MirrorDB) -> None:
+        self._mirror = mirror
+        self.get = mirror.get
+
+    @property
+    def height(self) -> int:
+        """Of the highest block seen."""
+        return self._mirror.last.height
+
+    def height_of(self, vertex_id: bytes, /) -> int | None:
+        """Give the block that orders a vertex."""
+        order = self._mirror.order_of(vertex_id)
+        return None if order is None else order.height
+
+    def ordered(self, *, after: int, limit: int) -> None:
+        """The mirror does not keep which vertices a block has."""
+        del after, limit
+
+    def scan(self, prefix: bytes, *, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """The mirror copies the registry; evidence is not part of it."""
+        del prefix, after, limit
+        return []
 
 
 class DagReads:
@@ -188,14 +216,16 @@ class DagReads:
         if self._order.height <= self._height:
             return True
         waiting = self._window.waiting()
-        if len(waiting) <= ORDER_BLOCKS:
+        found = None
+        if len(waiting) > ORDER_BLOCKS:
+            found = self._order.ordered(after=self._height, limit=ORDER_BLOCKS)
+        if found is None:
             self._height = self._order.height
             for vertex_id in waiting:
                 height = self._order.height_of(vertex_id)
                 if height is not None:
                     self._window.order(vertex_id, height=height)
             return True
-        found = self._order.ordered(after=self._height, limit=ORDER_BLOCKS)
         for block in found:
             for vertex_id in block.vertices:
                 self._window.order(vertex_id, height=block.height)
@@ -205,6 +235,10 @@ class DagReads:
     def _number_of(self, vertex_id: bytes) -> int | None:
         stored = self._vertices.find(vertex_id)
         return None if stored is None else stored.number
+
+    def heights(self, vertex_ids: Sequence[bytes]) -> list[int | None]:
+        """Give the blocks that order vertices; None for those that wait."""
+        return [self._order.height_of(one) for one in vertex_ids]
 
     # --- witnesses ---------------------------------------------------------------------------------
 

@@ -124,6 +124,10 @@ class DagService:
         await self._look()
         return await self._run(lambda: [self._reads.witnesses(one) for one in vertex_ids])
 
+    async def heights(self, vertex_ids: Sequence[bytes]) -> list[int | None]:
+        """Give the blocks that order vertices; None for those that wait."""
+        return await self._run(partial(self._reads.heights, vertex_ids))
+
     async def _look(self, *, rarely: bool = False) -> None:
         """Take in what has come; with `rarely` only if nobody has just done so."""
         now_s = asyncio.get_running_loop().time()

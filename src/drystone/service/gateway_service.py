@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from starlette.requests import Request
+
 from drystone import __version__, limits
 from drystone.api.attested import DeviceReading
 from drystone.api.gateway_metrics import GatewayMetrics, PeerNumbers
@@ -25,6 +27,8 @@ from drystone.gateway.verifiers import RecordChecker
 from drystone.home.layout import Identity
 from drystone.home.room import DiskRoom
 from drystone.records.vertex import decode_header
+from drystone.service.dag_reads import DagReads, MirrorOrder
+from drystone.service.gateway_dag import WINDOW_VERTICES, GatewayDag
 from drystone.storage.mirror import MirrorDB
 from drystone.storage.vertices import VertexDB
 from drystone.transport.links import PeerReport
@@ -108,6 +112,16 @@ class GatewayService:
     async def attest(self, reading: DeviceReading, *, wait: Wait | None) -> Answer:
         """Sign an unsigned device's reading; see `Attestor.attest`."""
         return await self._attestor.attest(reading.device, reading.measurements, wait=wait)
+
+    def open_dag(self, demand: Callable[[Request], None]) -> GatewayDag:
+        """Give the routes about the DAG; `demand` refuses who may not read."""
+        order = MirrorOrder(self._mirror)
+        return GatewayDag(
+            reads=DagReads(self._vertices, order, life=self._wall_ms(), size_max=WINDOW_VERTICES),
+            vertices=self._vertices,
+            run_in_reader=self._run,
+            demand=demand,
+        )
 
     def ledger(self) -> dict[str, Any]:
         """The ledger, and this gateway; `height` is of the last block with a vertex of it."""

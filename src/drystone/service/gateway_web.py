@@ -63,6 +63,7 @@ class GatewayFront:
         self._token = OperatorToken(secret=identity.token.encode())
         self._open = read_policy(identity.settings) == "open"
         self._metrics_open = identity.settings.read.metrics == "open"
+        self.dag = service.open_dag(self._demand_reader)
         self.routes: Sequence[Route] = (
             records_route(self._submit),
             Route("/v1/readings", self.post_reading, methods=["POST"]),
@@ -74,6 +75,7 @@ class GatewayFront:
             Route("/v1/peers", self.get_peers),
             Route("/v1/outcomes/{epoch:int}/{seq:int}", self.get_outcome),
             Route("/checkpoint", self.get_checkpoint),
+            *self.dag.routes,
             *(Route(f"/v1/{kind}/{{rest:path}}", self.get_elsewhere) for kind in ELSEWHERE),
         )
 
@@ -203,15 +205,30 @@ async def serve_gateway(
     service: GatewayService, identity: Identity, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     """Answer HTTP on a listening socket until `stop`, then give open requests a little time."""
-    await run_app(gateway_application(service, identity), listener, stop)
+    traffic = Traffic()
+    front = GatewayFront(service, identity, traffic)
+
+    async def end_streams() -> None:
+        await stop.wait()
+        front.dag.stop()
+
+    ending = asyncio.ensure_future(end_streams())
+    try:
+        await run_app(_behind_border(front, identity, traffic), listener, stop)
+    finally:
+        ending.cancel()
 
 
 def gateway_application(service: GatewayService, identity: Identity) -> ASGIApp:
     """Give a gateway's own routes behind the border."""
-    http = identity.settings.http
     traffic = Traffic()
+    return _behind_border(GatewayFront(service, identity, traffic), identity, traffic)
+
+
+def _behind_border(front: GatewayFront, identity: Identity, traffic: Traffic) -> ASGIApp:
+    http = identity.settings.http
     return Border(
-        GatewayFront(service, identity, traffic),
+        front,
         hosts=allowed_hosts(host=http.host, public_url=http.public_url),
         on_answer=traffic.count,
         clock_s=time.monotonic,

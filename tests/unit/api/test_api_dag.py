@@ -11,8 +11,8 @@ from api_desk import Desk
 from api_world import decoded, problem_of
 from dag_stage import make_dag, stage_dag
 
-from drystone.api.dag_rows import COLUMNS
 from drystone.api.dag_values import DagCursor, ForkInfo, PeerInfo
+from drystone.api.dag_wire import COLUMNS, dag_frame
 from drystone.api.guarded import GuardedService
 from drystone.api.guarded_events import VertexStreams
 from drystone.errors import MemberSuspended, ReadDenied
@@ -195,8 +195,6 @@ def frames(desk: Desk, path: str, count: int, act: Any = None) -> list[dict[str,
 
         after = DagCursor(*decode_cursor(cursor, int, int)) if cursor else None
         streams = desk.world.app.state.event_streams
-        from drystone.api.dag_rows import dag_frame
-
         answer = streams.respond_dag(after, service, dag_frame)
         async for chunk in answer.body_iterator:
             if b"event: dag" in chunk:

@@ -15,14 +15,11 @@ from drystone.api.dag_rows import (
     ForkRow,
     FrontierRow,
     PeerRow,
-    dag_content,
-    dag_frame,
-    dag_json,
     fork_row,
     frontier_row,
     peer_row,
 )
-from drystone.api.dag_values import DagCursor
+from drystone.api.dag_wire import dag_content, dag_frame, dag_json, read_dag_cursor
 from drystone.api.events import MEDIA_TYPE, EventStreams
 from drystone.api.lists import (
     CBOR,
@@ -30,7 +27,6 @@ from drystone.api.lists import (
     JSON,
     ROWS_DEFAULT,
     Listed,
-    decode_cursor,
     negotiate,
     page_of,
     render,
@@ -51,10 +47,6 @@ Vertices = Annotated[int, Query(ge=1, le=DAG_ROWS_MAX, description="Vertices of 
 LIVE: Final = "/v1/dag/live"
 
 
-def _cursor(text: str | None) -> DagCursor | None:
-    return DagCursor(*decode_cursor(text, int, int)) if text else None
-
-
 @router.get(
     "/v1/dag",
     response_model=DagDocument,
@@ -68,7 +60,7 @@ async def get_dag(
 ) -> Response:
     """The newest vertices with their links, or with `after` those that are new or changed since."""
     kind = negotiate(request.headers.get("accept"), (JSON, CBOR))
-    page = await service.dag(after=_cursor(after), limit=limit)
+    page = await service.dag(after=read_dag_cursor(after), limit=limit)
     if kind == CBOR:
         data = cbor.encode(dag_content(page, hexadecimal=False))
         return Response(data, media_type=CBOR, headers={"Vary": "Accept"})
@@ -86,7 +78,7 @@ async def get_dag(
 async def get_dag_live(request: Request, service: Node, after: After = None) -> StreamingResponse:
     """What is new or changed in the DAG as server-sent events; resumes behind `Last-Event-ID`."""
     streams = cast("EventStreams", request.app.state.event_streams)
-    cursor = _cursor(request.headers.get("last-event-id") or after)
+    cursor = read_dag_cursor(request.headers.get("last-event-id") or after)
     # Asked once before the answer begins, so that who may not see it is refused and not cut off.
     await service.dag(after=cursor, limit=1)
     return streams.respond_dag(cursor, service, dag_frame)

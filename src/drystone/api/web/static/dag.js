@@ -375,7 +375,12 @@
   const title = (stone) => `${stone.lane.sub} ${stone.epoch ? `${stone.epoch}.` : ""}${stone.seq}`;
   const order = (stone) => (stone.height === null ? "waits to be ordered: provisional" : `final in block ${stone.height.toLocaleString("en")}`);
 
+  // A plain gateway draws the DAG and has no pages of vertices.
+  const plain = "plain" in card.dataset;
+  const visit = (stone) => { if (!plain) location.href = `/vertices/${stone.id}`; };
+
   const anchor = (stone) => {
+    if (plain) return title(stone);
     const link = document.createElement("a");
     link.href = `/vertices/${stone.id}`;
     link.textContent = title(stone);
@@ -396,7 +401,7 @@
     fact(list, "Vertex", anchor(chosen), ` of ${chosen.lane.iss}`);
     fact(list, "Order", order(chosen));
     fact(list, "Witnesses", `${counted(chosen.witnesses, "other gateway")} built on it`);
-    if (chosen.forked) fact(list, "Fork", "another vertex stands at this place: ", Object.assign(document.createElement("a"), { href: "/forks", textContent: "forks" }));
+    if (chosen.forked) fact(list, "Fork", "another vertex stands at this place", ...(plain ? [] : [": ", Object.assign(document.createElement("a"), { href: "/forks", textContent: "forks" })]));
     fact(list, "Says", `${moment(chosen.claimed)}${chosen.claimed === null ? "" : " UTC, claimed"}`);
     fact(list, "Body", `${counted(chosen.records, "record")}, ${counted(chosen.length, "byte")}`);
     const below = [chosen.parent, ...chosen.links].map((number) => vertices.get(number)).filter(Boolean);
@@ -504,7 +509,7 @@
     else if (key === "-") zoom(1 / 1.4);
     else if (key === "0") whole();
     else if (key === "Escape") { choose(null); point(null); }
-    else if (key === "Enter" && chosen) { location.href = `/vertices/${chosen.id}`; }
+    else if (key === "Enter" && chosen) visit(chosen);
     else return;
     event.preventDefault();
   };
@@ -550,7 +555,7 @@
   drawing.addEventListener("pointerup", lift);
   drawing.addEventListener("pointercancel", lift);
   drawing.addEventListener("pointerleave", () => point(null));
-  drawing.addEventListener("dblclick", (event) => { const stone = find(event); if (stone) location.href = `/vertices/${stone.id}`; });
+  drawing.addEventListener("dblclick", (event) => { const stone = find(event); if (stone) visit(stone); });
   drawing.addEventListener("keydown", press);
   drawing.addEventListener("wheel", (event) => {
     if (event.ctrlKey) { event.preventDefault(); zoom(Math.exp(-event.deltaY / 200), event.offsetX - gutter); }
