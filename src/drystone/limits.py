@@ -137,6 +137,9 @@ PROOF_BYTES_MAX: Final = 16_777_216
 COMPLETENESS_ITEMS_MAX: Final = 100_000
 """Records in one completeness proof; longer stretches are proved in pieces."""
 
+COMPLETENESS_FORKS_MAX: Final = 64
+"""Forks in one completeness proof."""
+
 STATE_PROOF_BYTES_MAX: Final = 147_456
 """Bytes of one ICS-23 proof: two leaves with the longest key and value, two paths of `STATE_DEPTH_MAX` levels."""
 
@@ -383,7 +386,7 @@ LINKS_MAX: Final = 128
 """Links between peers that are open at once, both ways ..."""
 
 LINKS_OPENING_MAX: Final = 16
-"""... and accepted connections whose handshake is under way, of one address at most a quarter of them."""
+"""... and accepted connections whose handshake is under way, of one address at most half of them."""
 
 LINK_HANDSHAKES_SECOND_MAX: Final = 20
 """Connections accepted in one second; further ones are closed before a byte is read."""

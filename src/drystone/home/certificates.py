@@ -99,13 +99,13 @@ def read_certificate(der: bytes) -> Certificate:
 
 
 def read_own(pem: bytes) -> Certificate:
-    """Take out of a node's own certificate what it says. Raises: TlsFilesInvalid, CertificateForeign."""
+    """Take out of a node's own certificate what it says. Raises: TlsFilesInvalid."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
         return read_certificate(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
-    except ValueError as error:
+    except (ValueError, CertificateForeign) as error:
         raise TlsFilesInvalid(f"node.pem: {error}") from error
 
 

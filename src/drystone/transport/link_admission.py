@@ -51,7 +51,7 @@ class Admission:
         keys_of: Callable[[Author], Collection[PublicKey]],
         unix_s: Callable[[], float],
     ) -> None:
-        """Read the files; `unix_s` is the wall's clock. Raises: TlsFilesInvalid, CertificateForeign."""
+        """Read the files; `unix_s` is the wall's clock. Raises: TlsFilesInvalid."""
         self._unix_s = unix_s
         self._own, self._secret, self._files, self._keys_of = own, secret, files, keys_of
         self._stamp = stamp_of(files)

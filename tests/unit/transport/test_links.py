@@ -901,6 +901,23 @@ def test_broken_files_leave_a_running_node_with_the_old_ones(town: Town, quick: 
     run(work())
 
 
+def test_own_certificate_that_is_none_leaves_a_running_node_with_the_old_one(
+    town: Town, quick: None
+) -> None:
+    async def work() -> None:
+        a, b = town.member("a"), town.member("b")
+        b.make_links(listen=True)
+        async with b.up():
+            for wrong in (town.authority.pem, a.files.node.read_bytes(), b"", b"\xff" * 100):
+                b.files.node.write_bytes(wrong)
+                await until(lambda: not b.links._admission.changed)
+            a.make_links((b, b.at))
+            async with a.up():
+                await meet(a, b)
+
+    run(work())
+
+
 def test_own_name_as_a_peer_and_addresses_that_are_none_are_refused(town: Town) -> None:
     a, b = town.member("a"), town.member("b")
     with pytest.raises(ConfigInvalid):
