@@ -41,6 +41,8 @@ FORMS = {
 PLAIN = {"int": 6, "text": 3, "list": 2, "bool": 1}
 """How many of a kind's forms hold no other expression."""
 HOLE = re.compile(r"\{(int|text|list|bool)\}")
+AT_ONCE = 40
+"""Programs compiled together when many are run."""
 ODD = 0.01
 """Share of expressions of a wrong kind."""
 
@@ -108,7 +110,29 @@ def result_of(seed: int) -> tuple[str, Any]:
     """Run a seed's program; return its code and value with steps."""
     try:
         program = Program(make_package(MANIFEST, source_of(seed)))
-        done = program.call("run", ctx={}, args={"a": seed, "b": "s"}, limit=100_000, host=NoHost())
+    except Refused as error:
+        return error.code, None
+    return _end_of(program, "run", seed)
+
+
+def results_of(seeds: range) -> list[tuple[str, Any]]:
+    """Run the programs of some seeds as functions of one contract: the same results in a quarter of the time."""
+    names = [f"run_{seed}" for seed in seeds]
+    spec = MANIFEST["calls"]["run"]
+    sources = [source_of(seed).replace("def run(", f"def run_{seed}(", 1) for seed in seeds]
+    try:
+        manifest = MANIFEST | {"calls": dict.fromkeys(names, spec)}
+        program = Program(make_package(manifest, "\n".join(sources)))
+    except Refused:
+        # One of them is no program at all.
+        return [result_of(seed) for seed in seeds]
+    return [_end_of(program, name, seed) for name, seed in zip(names, seeds, strict=True)]
+
+
+def _end_of(program: Program, function: str, seed: int) -> tuple[str, Any]:
+    args = {"a": seed, "b": "s"}
+    try:
+        done = program.call(function, ctx={}, args=args, limit=100_000, host=NoHost())
     except Refused as error:
         return error.code, None
     return "accepted", list(done)
@@ -119,10 +143,11 @@ def main() -> None:
     first, count = int(sys.argv[1]), int(sys.argv[2])
     digest = hashlib.sha256()
     codes: dict[str, int] = {}
-    for seed in range(first, first + count):
-        code, value = result_of(seed)
-        codes[code] = codes.get(code, 0) + 1
-        digest.update(json.dumps([seed, code, value], sort_keys=True).encode())
+    for start in range(first, first + count, AT_ONCE):
+        seeds = range(start, min(start + AT_ONCE, first + count))
+        for seed, (code, value) in zip(seeds, results_of(seeds), strict=True):
+            codes[code] = codes.get(code, 0) + 1
+            digest.update(json.dumps([seed, code, value], sort_keys=True).encode())
     print(json.dumps({"codes": dict(sorted(codes.items())), "digest": digest.hexdigest()}))
 
 

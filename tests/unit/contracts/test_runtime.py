@@ -379,6 +379,11 @@ def test_random_programs_end_typed() -> None:
     assert "contract-failed" in codes
 
 
+def test_random_programs_in_one_contract_give_what_each_gives_alone() -> None:
+    together = programs.results_of(range(60, 80))
+    assert together == [programs.result_of(seed) for seed in range(60, 80)]
+
+
 def digest_under(python: str, hash_seed: str) -> str:
     command = [python, str(Path(__file__).parent / "programs.py"), "0", str(SEEDS)]
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")}
