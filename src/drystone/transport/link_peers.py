@@ -62,6 +62,11 @@ class PeerState(Generic[E]):
         self.dialling: asyncio.Task[None] | None = None
         self.changed = asyncio.Event()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no link, and nobody dials it."""
+        return self.link is None and self.dialling is None and not self.addresses
+
 
 def report_of(name: Author, peer: PeerState[E]) -> PeerReport:
     """Give what there is to say of a peer now."""

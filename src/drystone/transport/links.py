@@ -122,8 +122,6 @@ class Links(Generic[E]):
                     self._start_dialling(name)
                 watching = group.create_task(self._watch_files())
                 await stop.wait()
-                if server is not None:
-                    server.close()
                 self._running = False
                 dialling = [peer.dialling for peer in self._peers.values() if peer.link is None]
                 for task in (watching, *dialling, *self._welcoming):
@@ -180,7 +178,7 @@ class Links(Generic[E]):
 
     def connected(self) -> list[Author]:
         """Give the peers that have a link now."""
-        return [name for name, peer in self._peers.items() if peer.link is not None]
+        return [name for name, peer in self._peers.items() if peer.link]
 
     def reload(self) -> None:
         """Read the certificates and lists anew and end links that they no longer allow. Raises: TlsFilesInvalid."""
@@ -256,8 +254,15 @@ class Links(Generic[E]):
     # --- dialling -----------------------------------------------------------------------------------
 
     def _remember(self, name: Author) -> PeerState[E] | None:
+        """Give what is known of a peer; a new one takes the place of one that has no link and no address."""
         known = self._peers.get(name)
-        if known is None and len(self._peers) < limits.PEERS_MAX + limits.LINKS_MAX:
+        if known is None:
+            if len(self._peers) >= limits.PEERS_MAX + limits.LINKS_MAX:
+                idle = (one for one, peer in self._peers.items() if peer.is_idle)
+                gone = next(idle, None)
+                if gone is None:
+                    return None
+                del self._peers[gone]
             known = self._peers[name] = PeerState[E]()
         return known
 
@@ -362,8 +367,7 @@ class Links(Generic[E]):
         """
         old = peer.link
         if old is None:
-            others = [one for one in self._peers.values() if one.link is not None]
-            return len(others) < self._settings.links_max
+            return len(self.connected()) < self._settings.links_max
         first_dialled = (self._own < old.peer) == dialled
         if old.dialled == dialled or old.silent_s > QUIET_S or first_dialled:
             # Told before the new session is asked for, so that a peer never has two.

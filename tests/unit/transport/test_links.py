@@ -654,6 +654,25 @@ def test_links_beyond_the_bound_are_refused_and_those_that_are_stay(town: Town) 
     run(work())
 
 
+def test_more_members_than_are_remembered_come_and_go(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        monkeypatch.setattr(limits, "PEERS_MAX", 1)
+        monkeypatch.setattr(limits, "LINKS_MAX", 1)
+        b = town.member("b")
+        b.make_links((town.member("far"), "127.0.0.1:1"), listen=True)
+        async with b.up():
+            for count, sub in enumerate(("a", "c", "d"), 1):
+                streams = await foreign(b.at, town.member(sub))
+                await until(lambda n=count: len(b.sessions) == n)
+                streams[1].close()
+                await until(lambda n=count: len(b.closed) == n)
+        assert {one.peer.sub for one in b.links.report()} == {"far", "d"}
+
+    run(work())
+
+
 def test_peer_that_is_not_wanted_now_is_turned_away(town: Town, quick: None) -> None:
     async def work() -> None:
         a, b = town.member("a"), town.member("b")
