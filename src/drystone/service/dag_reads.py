@@ -20,7 +20,7 @@ from drystone.storage.ledger import LedgerDB
 from drystone.storage.mirror import MirrorDB
 from drystone.storage.vertices import StoredVertex, VertexDB
 
-STEP_VERTICES: Final = 512
+STEP_VERTICES: Final = 256
 """Vertices that one step takes in: some 20 ms of the reader's thread."""
 
 ORDER_BLOCKS: Final = 64

@@ -11,7 +11,7 @@ Place in a record's life: beside its vertex, until it is final and after. Source
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from drystone.api.dag_values import DagVertex
@@ -29,15 +29,24 @@ class _Vertex:
     """A vertex in the window; `mask` has a bit for every author that built on it, its own included."""
 
     __slots__ = (
-        "author", "bit", "dangling", "forked", "header", "height", "id",
-        "links", "mask", "number", "parent", "stamp",
+        "author", "bit", "count", "dangling", "epoch", "first", "forked", "height", "id", "length",
+        "links", "mask", "number", "parent", "seq", "stamp", "targets", "time_ms",
     )  # fmt: skip
 
-    def __init__(self, header: VertexHeader, *, vertex_id: bytes, number: int, bit: int) -> None:
-        self.header = header
+    def __init__(
+        self, header: VertexHeader, author: Author, *, vertex_id: bytes, number: int, bit: int
+    ) -> None:
+        # Not the header itself: its bytes and signature are three times what is needed here.
         self.id = vertex_id
         self.number = number
-        self.author = Author(header.iss, header.sub)
+        self.author = author
+        self.epoch = header.epoch
+        self.seq = header.seq
+        self.first = header.parent
+        self.targets = header.links if header.parent is None else (header.parent, *header.links)
+        self.time_ms = header.time_ms
+        self.count = header.count
+        self.length = header.length
         self.bit = bit
         self.mask = 0
         self.height: int | None = None
@@ -63,7 +72,7 @@ class DagWindow:
         self._arrived: deque[_Vertex] = deque()
         self._children: dict[bytes, list[_Vertex]] = {}  # Also of what is not here.
         self._places: dict[tuple[Author, int, int], list[_Vertex]] = {}
-        self._bits: dict[Author, int] = {}
+        self._authors: dict[Author, tuple[Author, int]] = {}  # The one object of each, and its bit.
         self._waiting: dict[bytes, _Vertex] = {}
         self._old_tips: dict[bytes, None] = {}
         self.stamp = 0
@@ -92,9 +101,9 @@ class DagWindow:
         """
         if vertex_id in self._vertices:
             return
-        author = Author(header.iss, header.sub)
-        bit = self._bits.setdefault(author, 1 << len(self._bits))
-        vertex = _Vertex(header, vertex_id=vertex_id, number=number, bit=bit)
+        name = Author(header.iss, header.sub)
+        author, bit = self._authors.setdefault(name, (name, 1 << len(self._authors)))
+        vertex = _Vertex(header, author, vertex_id=vertex_id, number=number, bit=bit)
         vertex.height, vertex.forked = height, contested
         if height is None:
             self._waiting[vertex_id] = vertex
@@ -168,8 +177,7 @@ class DagWindow:
 
     def _place(self, vertex: _Vertex) -> None:
         """Note who stands where; two at one place are a fork, and both say so."""
-        header = vertex.header
-        there = self._places.setdefault((vertex.author, header.epoch, header.seq), [])
+        there = self._places.setdefault((vertex.author, vertex.epoch, vertex.seq), [])
         there.append(vertex)
         if len(there) > 1:
             for one in there:
@@ -179,16 +187,15 @@ class DagWindow:
 
     def _tie_below(self, vertex: _Vertex) -> None:
         """Find what a new vertex names."""
-        header = vertex.header
         links: list[int] = []
-        for target in _targets(header):
+        for target in vertex.targets:
             self._children.setdefault(target, []).append(vertex)
             self._old_tips.pop(target, None)
             below = self._vertices.get(target)
             number = self._find_number(target) if below is None else below.number
             if number is None:
                 vertex.dangling += 1
-            elif target == header.parent:
+            elif target == vertex.first:
                 vertex.parent = number
             else:
                 links.append(number)
@@ -196,7 +203,7 @@ class DagWindow:
 
     def _tie_late(self, child: _Vertex, vertex: _Vertex) -> None:
         """A vertex has come that `child` named before it was here."""
-        if vertex.id == child.header.parent:
+        if vertex.id == child.first:
             child.parent = vertex.number
         else:
             child.links = (*child.links, vertex.number)
@@ -209,7 +216,7 @@ class DagWindow:
         todo = [(vertex, vertex.mask | vertex.bit)]
         while todo:
             above, bits = todo.pop()
-            for target in _targets(above.header):
+            for target in above.targets:
                 below = self._vertices.get(target)
                 if below is None:
                     continue
@@ -224,11 +231,11 @@ class DagWindow:
         """Let go of the oldest; what it named is older still."""
         del self._vertices[vertex.id]
         self._waiting.pop(vertex.id, None)
-        place = (vertex.author, vertex.header.epoch, vertex.header.seq)
+        place = (vertex.author, vertex.epoch, vertex.seq)
         self._places[place].remove(vertex)
         if not self._places[place]:
             del self._places[place]
-        for target in _targets(vertex.header):
+        for target in vertex.targets:
             children = self._children[target]
             children.remove(vertex)
             if not children:
@@ -236,27 +243,20 @@ class DagWindow:
         self.keep_tip(vertex.id)
 
 
-def _targets(header: VertexHeader) -> Iterator[bytes]:
-    if header.parent is not None:
-        yield header.parent
-    yield from header.links
-
-
 def _row(vertex: _Vertex) -> DagVertex:
-    header = vertex.header
     return DagVertex(
         number=vertex.number,
-        iss=header.iss,
-        sub=header.sub,
-        epoch=header.epoch,
-        seq=header.seq,
+        iss=vertex.author.iss,
+        sub=vertex.author.sub,
+        epoch=vertex.epoch,
+        seq=vertex.seq,
         id=vertex.id,
         parent=vertex.parent,
         links=vertex.links,
         dangling=vertex.dangling,
-        time_ms=header.time_ms,
-        count=header.count,
-        length=header.length,
+        time_ms=vertex.time_ms,
+        count=vertex.count,
+        length=vertex.length,
         height=vertex.height,
         witnesses=vertex.witnesses,
         forked=vertex.forked,
