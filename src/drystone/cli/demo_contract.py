@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from drystone.cli.demo_stage import Stage
 from drystone.cli.node_access import ledger_id
@@ -149,10 +149,18 @@ def summary(stage: Stage, node: Client, *, seconds: float) -> None:
 class Follower:
     """A subscriber of a node's events (server-sent events) with a connection of its own; use as a context manager."""
 
-    def __init__(self, endpoint: Endpoint, *, contract: str, height: int) -> None:
-        """Take the events of `contract` behind the block `height`."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        contract: str,
+        height: int,
+        view: Literal["final", "provisional"] = "final",
+    ) -> None:
+        """Take the events of `contract` behind the block `height`; those of the provisional view from now on."""
         self._client = Client(endpoint)
         self._contract = contract
+        self._view: Literal["final", "provisional"] = view
         self._after = f"{height}.0"
         self._seen: list[tuple[str, dict[str, Any]]] = []
         self._came = threading.Condition()
@@ -185,7 +193,7 @@ class Follower:
 
     def _follow(self) -> None:
         try:
-            for event in self._client.events(after=self._after, patience_s=0.0):
+            for event in self._client.events(after=self._after, view=self._view, patience_s=0.0):
                 self._take(event)
         except (DrystoneError, RuntimeError):
             # The node ended or the demo did: whoever waits sees that nothing more comes.

@@ -30,6 +30,10 @@ LINKS: Final = (
 )
 
 
+PROVISIONAL: Final = {"DRYSTONE__GATEWAY__PROVISIONAL": "true"}
+"""A gateway executes what it holds: contracts work behind a cut cable."""
+
+
 class Village:
     """The processes behind a stage's node; use as a context manager, inside the stage's."""
 
@@ -130,7 +134,7 @@ class Village:
         with (self._stage.folder / f"{name}.log").open("wb") as out:
             self._running[name] = subprocess.Popen(
                 [*program(), "gateway", "up", "--port", "0"],
-                env=self._stage.environment(self.home(name)),
+                env={**self._stage.environment(self.home(name)), **PROVISIONAL},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -138,12 +142,13 @@ class Village:
             )
 
     def _wait(self, name: str, height: int) -> Client:
-        """Wait until a gateway knows the registry; give a client of it. Raises: NodeAbsent with the end of its log."""
+        """Wait until a gateway knows the registry and has the blocks; give a client of it. Raises: NodeAbsent with the end of its log."""
         deadline = time.monotonic() + START_S_MAX
         while time.monotonic() < deadline and self._running[name].poll() is None:
             with contextlib.suppress(DrystoneError):
                 client = Client(find_endpoint(self.home(name)))
-                if client.get("/v1/gateway")["rows_height"] >= height:
+                knows = client.get("/v1/gateway")["rows_height"] >= height
+                if knows and client.get("/v1/ledger")["head"]["height"] >= height:
                     return client
                 client.close()
             time.sleep(0.05)

@@ -4,13 +4,14 @@ Lives here: what the homes sign and send, over HTTP to their own gateway only, a
 contract, with which the ledger's are compared at the end.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from drystone.apps.trading import scenario
 from drystone.apps.trading.scenario import Books, Call, Slot, Take
-from drystone.cli.demo_contract import Device, kept
+from drystone.cli.demo_contract import Device
 from drystone.client.rest import Client
 from drystone.gateway.answer import Answer
 
@@ -79,17 +80,18 @@ class Quarter:
         given, drawn = next(self.roof.slots), next(self.other.slots)
         self.next = given.number + 1
         slot, seller, buyer = given.number, self.roof.address, self.other.address
-        readings = [self.roof.said(given), self.other.said(drawn)]
         if given.given < SMALLEST_WH:
-            return readings
+            return [self.roof.said(given), self.other.said(drawn)]
         offer = scenario.offer_call(meter=seller, slot=slot, quantity=LOT_WH, price=scenario.PRICE)
         take = scenario.take_call(
             meter=buyer, seller=seller, slot=slot, quantity=TAKE_WH, price_max=scenario.PRICE
         )
         settle = scenario.settle_call(seller=seller, slot=slot)
         self.trades.append(Trade(slot, given.given, drawn.drawn, TAKE_WH))
-        before = [self.roof.call(offer), self.other.call(take)]
-        return [*before, *readings, self.other.call(settle), *self._clear(seller)]
+        # Signed in this order: a stream's numbers rise in the order in which things happen.
+        records = [self.roof.call(offer), self.other.call(take)]
+        records += [self.roof.said(given), self.other.said(drawn)]
+        return [*records, self.other.call(settle), *self._clear(seller)]
 
     def _clear(self, seller: str) -> list[bytes]:
         """Clear away what was settled a while ago, so that nobody's open slots become too many."""
@@ -127,6 +129,17 @@ class Quarter:
         self.sent += len(records)
         self.refused += [one.code for one in answers if one.code != "stored"]
         return answers
+
+    def ask(self, gateway: Client, record: bytes) -> str:
+        """Hand a record to the gateway and wait for the outcome that it foresees."""
+        (answer,) = gateway.deliver([record], wait="provisional")
+        self.sent += 1
+        return answer.outcome or answer.code
+
+    @property
+    def homes(self) -> tuple[str, str]:
+        """Both homes' meters."""
+        return self.roof.address, self.other.address
 
     def settle(self, books: Books) -> None:
         """Enter all trades into accounts kept apart from the contract."""
@@ -181,7 +194,7 @@ def days_since_june(slot: int) -> int:
     return (day - june).days
 
 
-def balances(node: Client) -> dict[str, int]:
-    """Return every home's balance as a node's ledger keeps it, by meter."""
-    found: dict[str, Any] = kept(node, CONTRACT, "home")
-    return {path.removeprefix("home/"): row["balance"] for path, row in found.items()}
+def balances(node: Client, *, view: Literal["final", "provisional"] = "final") -> dict[str, int]:
+    """Return every home's balance as a process keeps or foresees it, by meter."""
+    found = node.rows(f"/v1/contracts/{CONTRACT}/state", {"path": "home", "view": view})
+    return {row["path"].removeprefix("home/"): json.loads(row["value"])["balance"] for row in found}

@@ -8,19 +8,27 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.live import Live
 
 from drystone.apps.trading import scenario
-from drystone.cli.demo_contract import Device, decide, deploy, enrol
+from drystone.apps.trading.scenario import Books
+from drystone.cli.demo_contract import Device, Follower, decide, deploy, enrol
 from drystone.cli.demo_gateways import GATEWAYS, NODE, ORGANISATION, Village
-from drystone.cli.demo_neighbours import LAST_SLOT, Quarter, build_quarters, first_slot, homes_of
+from drystone.cli.demo_neighbours import (
+    LAST_SLOT,
+    Quarter,
+    balances,
+    build_quarters,
+    first_slot,
+    homes_of,
+)
 from drystone.cli.demo_stage import Stage
 from drystone.cli.demo_village_end import show_end
-from drystone.cli.demo_village_table import NodeObserver, Observer, draw, line
+from drystone.cli.demo_village_table import Observer, draw, line
 from drystone.client.rest import Client, find_endpoint
 from drystone.errors import DrystoneError
 
@@ -33,6 +41,16 @@ ROUNDS_TOGETHER: Final = 6
 ROUNDS_CUT: Final = 14
 ROUNDS_AFTER: Final = 6
 CLERK: Final = "clerk"
+FIRST_CUT: Final = GATEWAYS[0]
+
+
+class Foreseen(NamedTuple):
+    """A home's balance behind a cut: as decided before it, as its gateway foresaw it, as it became final."""
+
+    home: str
+    decided: int
+    foreseen: int
+    final: int
 
 
 @dataclass(slots=True)
@@ -43,7 +61,7 @@ class Show:
     village: Village
     quarters: list[Quarter]
     gateways: dict[str, Client]
-    town: NodeObserver
+    town: Observer
     observers: list[Observer]
     cut: frozenset[str] = frozenset()
     title: str = ""
@@ -51,6 +69,9 @@ class Show:
     said_s: float = 0.0
     last_slot: int = 0
     """The slot of the surplus that is sold on both sides of a cut."""
+    told_last: dict[str, str] = field(default_factory=dict[str, str])
+    """What each side's gateway told at once of the home that took it."""
+    foreseen: list[Foreseen] = field(default_factory=list[Foreseen])
 
     def look(self) -> None:
         """Ask every process what it knows, and show it."""
@@ -75,7 +96,7 @@ class Show:
 
     def wait(self, true: Callable[[], bool], title: str) -> bool:
         """Look until something is true; say whether it became so in time."""
-        self.title = title
+        self.title = title or self.title
         deadline = time.monotonic() + MERGE_S_MAX
         while time.monotonic() < deadline:
             self.look()
@@ -101,6 +122,7 @@ class Show:
         sent = sum(quarter.sent for quarter in self.quarters)
         return (
             all(one.frontier == self.town.frontier for one in self.observers)
+            and all(one.height == self.town.height for one in self.observers)
             and not any(one.waiting for one in self.observers)
             and self.town.ordered(GATEWAYS) == sent
         )
@@ -137,13 +159,15 @@ def _show(stage: Stage, village: Village, *, seed: int, staying: bool) -> bool:
         gateways = village.open_gateways(height=node.get("/v1/ledger")["head"]["height"])
         if not gateways:
             return False
-        town = NodeObserver(NODE, node)
+        town = Observer(NODE, node)
         others = [Observer(name, gateways[name]) for name in GATEWAYS]
         last = quarters[0].first + LAST_SLOT
         show = Show(stage, village, quarters, gateways, town, [town, *others], last_slot=last)
         stage.say(f"   look at it: [bold]{url}/dag[/bold]")
-        _play(show)
-        show_end(show, seconds=time.monotonic() - began)
+        mill = gateways[FIRST_CUT].endpoint
+        with Follower(mill, contract="provisional", height=0, view="provisional") as changes:
+            _play(show)
+            show_end(show, changes, seconds=time.monotonic() - began)
         if staying:
             _stay(show)
     return stage.all_held
@@ -218,26 +242,49 @@ def _first_cut(show: Show) -> tuple[str, bool]:
     mill, chapel, quarry = show.quarters
     show.sever(mill.name)
     for one in (chapel, mill):
-        one.send(show.gateways[one.name], [one.take_last(quarry.roof, show.last_slot)])
+        record = one.take_last(quarry.roof, show.last_slot)
+        show.told_last[one.name] = one.ask(show.gateways[one.name], record)
     alone = _grown(show, ROUNDS_CUT, "the mill is cut off; both sides write on")
-    apart = not show.equal()
-    show.mend()
-    merged = show.wait(show.equal, "the mill is back")
     text = (
         f"the mill cut off, {alone} vertices on both sides; back: all know the same, all is ordered"
     )
-    return text, apart and merged
+    return text, _mend(show, "the mill is back")
 
 
 def _second_cut(show: Show) -> tuple[str, bool]:
     """Cut the chapel and the quarry off, each alone."""
     show.sever("chapel", "quarry")
     alone = _grown(show, ROUNDS_CUT, "the chapel and the quarry are cut off, each alone")
-    apart = not show.equal()
-    show.mend()
-    merged = show.wait(show.equal, "all are back")
     text = f"chapel and quarry cut off, each alone, {alone} vertices; back: the union, all ordered"
-    return text, apart and merged
+    return text, _mend(show, "all are back")
+
+
+def _mend(show: Show, title: str) -> bool:
+    """Note what those cut off foresee, mend, wait; say whether they were apart and are not any more."""
+    apart = not show.equal()
+    before: dict[str, tuple[int, int]] = {}
+    for quarter in show.quarters:
+        if quarter.name in show.cut:
+            decided = balances(show.gateways[quarter.name])
+            foreseen = _foresee(show, quarter)
+            before |= {home: (decided[home], foreseen[home]) for home in quarter.homes}
+    show.mend()
+    merged = show.wait(show.equal, title)
+    final = balances(show.town.client)
+    show.foreseen += [Foreseen(home, *pair, final[home]) for home, pair in before.items()]
+    return apart and merged
+
+
+def _foresee(show: Show, quarter: Quarter) -> dict[str, int]:
+    """Wait until a gateway has foreseen what its own homes sent; give every balance as it shows them."""
+    books = Books()
+    quarter.settle(books)
+
+    def shown() -> dict[str, int]:
+        return balances(show.gateways[quarter.name], view="provisional")
+
+    show.wait(lambda: all(shown()[home] == books.balances[home] for home in quarter.homes), "")
+    return shown()
 
 
 def _again(show: Show) -> tuple[str, bool]:

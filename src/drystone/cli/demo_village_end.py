@@ -12,16 +12,19 @@ from drystone.cli.demo_proofs import said
 from drystone.cli.output import size
 
 if TYPE_CHECKING:
+    from drystone.cli.demo_contract import Follower
     from drystone.cli.demo_village import Show
 
+EVENT_S: Final = 10.0
 UNIT: Final = 100_000_000
 """An amount is a whole number of 10^-8 of the currency unit."""
 
 
-def show_end(show: Show, *, seconds: float) -> None:
-    """Say what the village came to."""
+def show_end(show: Show, changes: Follower, *, seconds: float) -> None:
+    """Say what the village came to; `changes` hears what the gateway cut off first had foreseen wrongly."""
     _accounts(show)
-    _sold_twice(show)
+    _foreseen(show)
+    _sold_twice(show, changes)
     _frontiers(show)
     _receipts(show)
     _bytes(show)
@@ -60,15 +63,39 @@ def _accounts(show: Show) -> None:
     )
 
 
-def _sold_twice(show: Show) -> None:
+def _foreseen(show: Show) -> None:
+    """What a gateway foresaw for its own homes behind the cut is what became final."""
+    moved = sum(one.foreseen != one.decided for one in show.foreseen)
+    show.stage.note(
+        "contracts worked behind the cuts: what each gateway showed as provisional became final",
+        held=moved > 0 and all(one.final == one.foreseen for one in show.foreseen),
+        detail="\n".join(
+            f"{one.home}: {one.decided / UNIT:.4f} when cut off, then {one.foreseen / UNIT:.4f}"
+            f" provisional, {one.final / UNIT:.4f} final"
+            for one in show.foreseen
+        ),
+    )
+
+
+def _sold_twice(show: Show, changes: Follower) -> None:
     """What both sides of the cut had sold went to one of them; nothing else was refused."""
     refused = list(_refused(show))
-    codes = [f"{code} in a vertex of {author}" for author, code in refused]
+    at_once = [f"{name} said {code} at once" for name, code in show.told_last.items()]
     show.stage.note(
-        "what was sold on both sides of the cut went to who was ordered first; nothing else"
-        " was refused, all that the mill decided alone stands",
-        held=refused == [(f"{ORGANISATION}/mill", "trading.sold-out")],
-        detail=", ".join(codes),
+        "but one: what was sold on both sides of a cut went to who was ordered first",
+        held=refused == [(f"{ORGANISATION}/mill", "trading.sold-out")]
+        and set(show.told_last.values()) == {"accepted"},
+        detail=", ".join(at_once)
+        + "; final: "
+        + ", ".join(f"{code} in a vertex of {author}" for author, code in refused),
+    )
+    changes.wait("changed", seconds=EVENT_S)
+    told = [(one["before"]["code"], one["after"]["code"]) for one in changes.seen("changed")]
+    changed = [(before, after) for before, after in told if before != after]
+    show.stage.note(
+        "the mill says so: event provisional/changed",
+        held=("accepted", "trading.sold-out") in changed,
+        detail=", ".join(f"{before} became {after}" for before, after in changed),
     )
 
 

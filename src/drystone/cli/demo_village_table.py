@@ -30,55 +30,36 @@ class Observer:
         """`name` is its member; nothing is asked yet."""
         self.name = name
         self.client = client
+        self.stones: dict[int, Stone] = {}
         self.frontier: frozenset[Head] = frozenset()
-        self.waiting = 0
-        """Vertices that it holds and does not know to be ordered; of a gateway, its own."""
         self.height = 0
-        """Of the last block it knows of."""
+        """Of the last block it has."""
+        self._cursor: str | None = None
 
     def look(self) -> None:
         """Ask for what is new."""
         with contextlib.suppress(DrystoneError):
+            while True:
+                page = self.client.get("/v1/dag", {"after": self._cursor, "limit": PAGE})
+                read_page(page, self.stones)
+                self._cursor = str(page["cursor"])
+                if not page["more"]:
+                    break
             self.frontier = frozenset(
                 Head(f"{one['iss']}/{one['sub']}", one["epoch"], one["seq"], one["id"])
                 for one in self.client.rows("/v1/frontier")
             )
-            self._look()
-
-    def _look(self) -> None:
-        status = self.client.get("/v1/gateway")
-        self.waiting = status["buffered_vertices"]
-        self.height = status["uplink_height"]
+            self.height = self.client.get("/v1/ledger")["head"]["height"]
 
     @property
-    def known(self) -> int:
-        """Vertices up to its frontier; each author's are numbered from 0."""
-        return sum(one.seq + 1 for one in self.frontier)
+    def waiting(self) -> int:
+        """Vertices that are here and in no block that is here."""
+        return sum(one.height is None for one in self.stones.values())
 
     @property
     def own(self) -> int:
         """Vertices that it has signed."""
-        return sum(one.seq + 1 for one in self.frontier if one.author.endswith(f"/{self.name}"))
-
-
-class NodeObserver(Observer):
-    """The node, which draws the DAG: it knows every vertex by itself."""
-
-    def __init__(self, name: str, client: Client) -> None:
-        """Nothing is asked yet."""
-        super().__init__(name, client)
-        self.stones: dict[int, Stone] = {}
-        self._cursor: str | None = None
-
-    def _look(self) -> None:
-        while True:
-            page = self.client.get("/v1/dag", {"after": self._cursor, "limit": PAGE})
-            read_page(page, self.stones)
-            self._cursor = str(page["cursor"])
-            if not page["more"]:
-                break
-        self.waiting = sum(one.height is None for one in self.stones.values())
-        self.height = self.client.get("/v1/ledger")["head"]["height"]
+        return sum(one.author.endswith(f"/{self.name}") for one in self.stones.values())
 
     def ordered(self, authors: Collection[str]) -> int:
         """Count the records of these members' vertices that are ordered."""
@@ -109,7 +90,7 @@ def draw(observers: Sequence[Observer], *, cut: frozenset[str], title: str) -> "
     )
     table.add_column("process", no_wrap=True)
     table.add_column("links", no_wrap=True)
-    for column in ("sealed", "knows", "not ordered yet", "last block"):
+    for column in ("sealed", "knows", "final", "provisional", "block"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in observers:
         alone = one.name in cut
@@ -118,7 +99,8 @@ def draw(observers: Sequence[Observer], *, cut: frozenset[str], title: str) -> "
             f"[bold]{one.name}[/bold]",
             "[red]✂ cut off[/red]" if alone else "[green]up[/green]",
             f"{one.own:,}",
-            f"{one.known:,}",
+            f"{len(one.stones):,}",
+            f"[green]{len(one.stones) - one.waiting:,}[/green]",
             f"[{colour}]{one.waiting:,}[/{colour}]",
             f"{one.height:,}",
         )
@@ -128,8 +110,8 @@ def draw(observers: Sequence[Observer], *, cut: frozenset[str], title: str) -> "
 def line(observers: Sequence[Observer], *, cut: frozenset[str], title: str) -> str:
     """Say the same in one line, where there is no terminal."""
     told = [
-        f"{one.name}{' (cut)' if one.name in cut else ''} {one.known}"
-        + (f", {one.waiting} wait" if one.waiting else "")
+        f"{one.name}{' (cut)' if one.name in cut else ''} {len(one.stones)}"
+        + (f", {one.waiting} provisional" if one.waiting else "")
         for one in observers
     ]
     return f"{title}: {'; '.join(told)}"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
 import httpx
 
@@ -223,11 +223,16 @@ class Client:
         return self._send("POST", path, params=stream.query, content=since, headers=headers).content
 
     def events(
-        self, *, after: str | None = None, patience_s: float = PATIENCE_S
+        self,
+        *,
+        after: str | None = None,
+        view: Literal["final", "provisional"] = "final",
+        patience_s: float = PATIENCE_S,
     ) -> Iterator[Event]:
         """Follow the ledger's events without end, none lost and none twice; `after` is a cursor.
 
-        A lost connection is taken up behind the last event. Raises: Unavailable when the node stays away.
+        With the view `provisional` also what the node foresees, from now on. A lost connection is taken up behind the
+        last event. Raises: Unavailable when the node stays away.
         """
         cursor = after
         lost_s = 0.0
@@ -237,13 +242,16 @@ class Client:
             )
             try:
                 timeout = httpx.Timeout(TIMEOUT_S, read=60.0)
-                with self._http.stream("GET", "/v1/events", headers=headers, timeout=timeout) as response:  # fmt: skip
+                with self._http.stream(
+                    "GET", "/v1/events", params={"view": view}, headers=headers, timeout=timeout
+                ) as response:
                     if response.is_error:
                         response.read()
                         raise problem_of(response)
                     lost_s = 0.0
                     for event in parse_events(response.iter_lines()):
-                        cursor = event.cursor
+                        # What is foreseen has no cursor of its own: it resumes behind the last that has one.
+                        cursor = event.cursor or cursor
                         yield event
             except httpx.TransportError as error:
                 lost_s += 1.0
