@@ -142,7 +142,10 @@ class Village:
             )
 
     def _wait(self, name: str, height: int) -> Client:
-        """Wait until a gateway knows the registry and has the blocks; give a client of it. Raises: NodeAbsent with the end of its log."""
+        """Wait until a gateway knows the registry and has the blocks; give a client of it.
+
+        Raises: NodeAbsent with the end of its log.
+        """
         deadline = time.monotonic() + START_S_MAX
         while time.monotonic() < deadline and self._running[name].poll() is None:
             with contextlib.suppress(DrystoneError):
