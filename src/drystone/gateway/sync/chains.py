@@ -130,7 +130,7 @@ class Chains:
             line.wake(due_ms)
         elif line.now_ms < self._pause_ms:
             line.wake(self._pause_ms)
-        elif self._behind and line.store.room > line.bounds.headers:
+        elif self._behind and line.store.room >= limits.SYNC_HEADERS_MAX:
             self._ask_next()
 
     def _ask_next(self) -> None:
@@ -203,7 +203,11 @@ class Chains:
             return
         self._question = None
         got: dict[Author, Got] = {}
+        more = message.more
         for raw in message.headers:
+            if not self._line.store.room:
+                more = True  # Other peers have filled it meanwhile: as if the answer ended here.
+                break
             own_id, header = self._open(raw)
             author = Author(header.iss, header.sub)
             place = (header.epoch, header.seq)
@@ -219,7 +223,7 @@ class Chains:
         if message.more and not message.headers:
             raise RangeAbsent(f"{self._line.name} has more, and sends nothing")
         for author in question.authors:
-            self._go_on(author, got.get(author, Got()), more=message.more)
+            self._go_on(author, got.get(author, Got()), more=more)
             self._line.claims.release(author, self._line)
             if author in self._behind:  # The next question begins with others.
                 del self._behind[author]
@@ -303,6 +307,8 @@ class Chains:
         author = Author(header.iss, header.sub)
         if line.store.find(own_id) is not None or own_id in self._refused:
             return False
+        if not line.store.room:
+            return False  # What was pushed is asked for when there is room.
         if not line.store.check(header):
             if len(self._strange) < limits.SYNC_AUTHORS_MAX:
                 self._strange.add(author)

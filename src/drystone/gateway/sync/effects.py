@@ -67,7 +67,7 @@ class SyncBounds:
     bodies: int = limits.SYNC_BODIES_MAX
     """Bodies asked for and not here yet."""
     headers: int = 512
-    """Headers asked for at once."""
+    """Headers in one answer, where there is a choice."""
     answer_ms: int = 20_000
     """A question is asked again after this time without an answer; three times, then the peer is silent."""
     ping_ms: int = 60_000

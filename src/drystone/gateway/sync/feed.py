@@ -10,6 +10,7 @@ Place in a record's life: after the commit. Source: docs/spec/sync.md.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 from drystone.errors import BlockForged, PeerSilent
 from drystone.gateway.sync.chains import TRIES_MAX
@@ -23,6 +24,9 @@ from drystone.gateway.sync.messages import (
     WantBlocks,
     WantRows,
 )
+
+HAVE_WAITS: Final = 30
+"""Times of an answer after which outcomes are asked for once more although the peer has not told of another block."""
 
 
 class Feed:
@@ -96,13 +100,15 @@ class Feed:
                 self._blocks_ms = line.now_ms
                 line.send(self._blocks)
             line.wake(self._blocks_ms + answer_ms)
-        if self._have is not None and self.theirs > self._have_height:
-            # A higher block need not hold a vertex of ours: asking once more for it is enough.
-            if line.now_ms >= self._have_ms + answer_ms:
+        if self._have is not None:
+            # A higher block need not hold a vertex of ours: ask once more, then seldom; an answer may be lost.
+            grown = self.theirs > self._have_height
+            due_ms = self._have_ms + (1 if grown else HAVE_WAITS) * answer_ms
+            if line.now_ms >= due_ms:
                 self._have_ms, self._have_height = line.now_ms, self.theirs
                 line.send(self._have)
-            else:
-                line.wake(self._have_ms + answer_ms)
+                due_ms = line.now_ms + HAVE_WAITS * answer_ms
+            line.wake(due_ms)
 
     # --- what comes --------------------------------------------------------------------------------
 

@@ -205,7 +205,8 @@ class Telling:
 
     def knows_forks(self, digests: Sequence[bytes]) -> None:
         """The peer knows these forks already."""
-        self._forks.update(digests[: limits.SYNC_FORKS_MAX])
+        if len(self._forks) <= 4 * limits.SYNC_FORKS_MAX:
+            self._forks.update(digests)
         if not self._heard:
             self._heard, self._notices = True, -1
 
