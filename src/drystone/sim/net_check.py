@@ -21,6 +21,7 @@ from drystone.records.vertex import VertexHeader, check_vertex_signature, decode
 from drystone.sim.net_ground import Ground, ground
 from drystone.storage.blocks import StoredBlock
 from drystone.storage.memory import MemoryView
+from drystone.storage.mirror import MirrorDB
 from drystone.storage.outcomes import all_outcomes
 from drystone.storage.vertices import VertexDB
 
@@ -106,7 +107,7 @@ def check_ordered_once(blocks: Sequence[StoredBlock]) -> None:
 def check_replay(
     ground: Ground, held: Mapping[bytes, Held], blocks: Sequence[StoredBlock], name: str
 ) -> MemoryView:
-    """The blocks over a host's own copy of the vertices come to the entries that the node committed. Raises: NotHeldError."""
+    """The blocks over a host's own copy of the vertices come to the node's entries. Raises: NotHeldError."""
     view = MemoryView.from_genesis(ground.genesis)
     memory = Memory()
     for block in blocks:
@@ -151,19 +152,14 @@ def settle_records(
 
 
 def forked_records(held: Mapping[bytes, Held]) -> set[bytes]:
-    """The records (by the hash of their bytes) in vertices of a forked epoch, from the fork on: they may be refused."""
-    places: dict[tuple[str, int, int], int] = Counter()
-    for one in held.values():
-        header = _header(one.header)
-        places[header.sub, header.epoch, header.seq] += 1
-    forks: dict[tuple[str, int], int] = {}
-    for (sub, epoch, seq), count in sorted(places.items(), reverse=True):
-        if count > 1:
-            forks[sub, epoch] = seq
+    """The records (by the hash of their bytes) in vertices of a forked epoch: from the evidence on they are refused."""
+    headers = [_header(one.header) for one in held.values()]
+    places = Counter((one.sub, one.epoch, one.seq) for one in headers)
+    forked = {(sub, epoch) for (sub, epoch, _), count in places.items() if count > 1}
     return {
         sha256(raw).digest()
         for one in held.values()
-        if (header := _header(one.header)).seq >= forks.get((header.sub, header.epoch), 1 << 60)
+        if (_header(one.header).sub, _header(one.header).epoch) in forked
         for raw in _split(one.header, one.body)
     }
 
@@ -174,7 +170,7 @@ def check_acknowledged(
     *,
     excused: Collection[bytes] = (),
 ) -> None:
-    """Every acknowledged record is in the log exactly once, its other copies are answered `already`. Raises: NotHeldError.
+    """Every acknowledged record is in the log exactly once, its other copies are `already`. Raises: NotHeldError.
 
     `acknowledged` tells of each (by the hash of its bytes) what it is. One that is `excused`, because its gateway's
     disk was rolled back or its branch is suspended, may be missing, or refused; never twice.
@@ -194,6 +190,33 @@ def check_acknowledged(
     for entry in settled.keys() - acknowledged.keys():
         if settled[entry].accepted > 1:
             raise NotHeldError(f"a record was accepted {settled[entry].accepted} times")
+
+
+def check_outcomes_told(
+    mirror: MirrorDB, name: str, blocks: Sequence[StoredBlock], authors: Mapping[bytes, str]
+) -> None:
+    """A gateway's mirror knows of each of its ordered vertices where it went and what was refused. Raises: NotHeldError.
+
+    `authors` gives the author of each vertex.
+    """
+    for block in blocks:
+        codes: defaultdict[int, dict[int, str]] = defaultdict(dict)
+        for one in all_outcomes(block.outcomes):
+            if one.code != ACCEPTED:
+                count = block.outcomes.counts[one.vertex]
+                indexes = range(count) if one.record is None else (one.record,)
+                codes[one.vertex].update(dict.fromkeys(indexes, one.code))
+        for position, own_id in enumerate(block.vertices):
+            if authors[own_id] != name:
+                continue
+            told = mirror.order_of(own_id)
+            if told is None or told.height != block.height or dict(told.codes) != codes[position]:
+                raise NotHeldError(f"{name} was told {told} of its vertex in block {block.height}")
+
+
+def authors_of(held: Mapping[bytes, Held]) -> dict[bytes, str]:
+    """Who sealed each vertex."""
+    return {own_id: _header(one.header).sub for own_id, one in held.items()}
 
 
 def _outcomes(

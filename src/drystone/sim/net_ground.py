@@ -17,6 +17,7 @@ from drystone.ledger import keyspace
 from drystone.ledger.apply import apply_genesis
 from drystone.ledger.change import Change
 from drystone.ledger.genesis import Genesis, encode_genesis, validators_hash
+from drystone.limits import ENROL_MEMBERS_MAX
 from drystone.proof.trust import Trust
 from drystone.records.key import SecretKey
 from drystone.records.record import write_record
@@ -77,9 +78,14 @@ class Ground(NamedTuple):
 @lru_cache(maxsize=1)
 def ground() -> Ground:
     """Return the one ground of this process."""
+    return make_ground(hosts=GATEWAYS_MAX, meters=DEVICES)
+
+
+def make_ground(*, hosts: int, meters: int) -> Ground:
+    """Make a ledger with so many hosts, the first of them the node, and so many meters."""
     world = World.begin("net")
-    gateways = [f"g-{number}" for number in range(2, GATEWAYS_MAX + 1)]
-    devices = [f"m-{number}" for number in range(DEVICES)]
+    gateways = [f"g-{number}" for number in range(2, hosts + 1)]
+    devices = [f"m-{number}" for number in range(meters)]
     secrets = {sub: secret_of("net", ISS, sub) for sub in (NODE, AUDITOR, *gateways, *devices)}
     profile = world.call(world.operator, "registry", "profile", METER_PROFILE)
     members = [
@@ -90,13 +96,16 @@ def ground() -> Ground:
         {"sub": sub, "proof": world.proof(ISS, sub, secrets[sub]), "profile": "electricity"}
         for sub in devices
     ]
-    calls = [profile, world.call(world.operator, "registry", "enrol", {"members": members})]
+    calls = [profile]
+    for begin in range(0, len(members), ENROL_MEMBERS_MAX):
+        some = {"members": members[begin : begin + ENROL_MEMBERS_MAX]}
+        calls.append(world.call(world.operator, "registry", "enrol", some))
     genesis_bytes = encode_genesis(world.genesis)
     start = apply_genesis(world.genesis, MemoryView()).change
     sealed = world.vertex(calls)
     block = world.block(sealed)
     change = world.take(block)
-    assert [one.code for one in change.outcomes] == ["accepted"] * 2, change.outcomes
+    assert [one.code for one in change.outcomes] == ["accepted"] * len(calls), change.outcomes
     header, body = decode_vertex(sealed)
     assert body is not None
     ledger_id = world.view.ledger

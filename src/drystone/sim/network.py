@@ -26,9 +26,9 @@ from drystone.gateway.sync.effects import SyncBounds
 from drystone.ledger.change import ACCEPTED
 from drystone.sim import net_check
 from drystone.sim.net_check import Held, NotHeldError
-from drystone.sim.net_ground import NODE, ground, reading
+from drystone.sim.net_ground import ISS, NODE, ground, reading
 from drystone.sim.net_host import Host
-from drystone.sim.net_life import Plan
+from drystone.sim.net_life import GatewayLife, Plan
 from drystone.sim.net_links import Network
 from drystone.sim.net_story import SECONDS, Event, Frame, Story, Way, make_story
 from drystone.sim.net_time import run_virtually
@@ -246,7 +246,18 @@ class Simulation:
     def _settled(self) -> bool:
         common = self._common(self.story.honest)
         ordered = frozenset([own_id for block in self._blocks() for own_id in block.vertices])
-        return common is not None and common == (ordered, frozenset())
+        return common == (ordered, frozenset()) and all(map(_is_told, self._told()))
+
+    def _told(self) -> list[GatewayLife]:
+        """The gateways that have a link to the node: they learn what became of their vertices."""
+        near = {
+            name for way in self.story.ways for name in (way.a, way.b) if NODE in (way.a, way.b)
+        }
+        # Where a disk was rolled back, what was asked for before is not asked for again.
+        rolled = {event.host for event in self.story.events if event.what == "restore"}
+        names = [name for name in self.story.honest if name in near - rolled]
+        lives = [self.hosts[name].life for name in names]
+        return [life for life in lives if isinstance(life, GatewayLife)]
 
     def _common(self, names: Iterable[str]) -> tuple[frozenset[bytes], frozenset[bytes]] | None:
         """The ids of the vertices that all of these hold, and of those that all lack the body of; None if they differ."""
@@ -284,6 +295,9 @@ class Simulation:
         # All have the same bytes by now: one of them, and not the one that made the blocks, stands for all.
         last = max(holds)
         net_check.check_replay(ground(), holds[last], blocks, last)
+        authors = net_check.authors_of(holds[NODE])
+        for life in self._told():
+            net_check.check_outcomes_told(life.mirror, life.machine.name, blocks, authors)
         settled = net_check.settle_records(holds[NODE], blocks)
         self._count(holds[NODE], settled)
         excused = self.excused | net_check.forked_records(holds[NODE])
@@ -334,6 +348,11 @@ def _connected(names: Sequence[str], ways: Iterable[Way]) -> bool:
     while more := [pair for pair in pairs if len(pair & reached) == 1]:
         reached.update(*more)
     return len(reached) == len(names)
+
+
+def _is_told(life: GatewayLife) -> bool:
+    last = life.vertices.frontier().get((ISS, life.machine.name))
+    return last is None or life.mirror.place == (last.epoch, last.seq)
 
 
 def run_seed(seed: int) -> Result:
