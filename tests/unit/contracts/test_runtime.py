@@ -348,6 +348,10 @@ ASKING = {
     'return ("sub" in ctx, [])': OWN,
     'return (ctx[record[0]["name"]], [])': OWN,
     'return ([c["seq"] for c in [ctx]], [])': OWN,
+    "return ([below(1, ctx), below(2, ctx), deeper(ctx)], [])": ("sub", "record"),
+    "return (deeper(ctx, ctx), [])": OWN,
+    "return (len(ctx), [])": OWN,
+    'ctx["seq"] = 1\n    return (1, [])': OWN,
     "return (other(ctx), [])": OWN,
     "return (below(1, this = ctx), [])": OWN,
     'return (ctx.get("seq", 0), [])': OWN,
@@ -364,9 +368,7 @@ def test_only_what_a_handler_asks_for_crosses(body: str) -> None:
     )
     assert program.names == tuple(name for name in OWN if name in ASKING[body])
     (narrow,) = program.readings([reading(program, 7)], SHOWN)
-    wide = reader_of(
-        program.package.source.replace(":\n    return", ":\n    x = [ctx]\n    return", 1)
-    )
+    wide = reader_of(program.package.source.replace("record):\n", "record):\n    x = [ctx]\n", 1))
     assert wide.names == OWN
     (all_of_it,) = wide.readings([reading(wide, 7)], SHOWN)
     assert getattr(narrow, "value", None) == getattr(all_of_it, "value", None)

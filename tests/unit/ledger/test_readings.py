@@ -86,3 +86,56 @@ def test_handler_tells_so_many_events_and_no_more(
     (outcome,) = chain.batch([(device, values)])
     assert outcome.code == code
     assert (chain.state("echo", device) is not None) == (code == "accepted")
+
+
+def test_what_is_asked_by_name_is_what_the_whole_context_holds(
+    chain: Chain, tmp_path: Path
+) -> None:
+    names = [
+        "attested",
+        "epoch",
+        "gateway",
+        "height",
+        "iss",
+        "placed",
+        "record",
+        "seq",
+        "sub",
+        "time_ms",
+    ]
+    asked = ", ".join([f'ctx["{name}"]' for name in [*names, "reads"]])
+    deployed(
+        chain,
+        tmp_path,
+        "def on_reading(ctx, old, record):\n"
+        f"    asked = [{asked}]\n"
+        '    return ({"asked": asked[:-1], "register": ctx["register"] == None}, [])\n',
+    )
+    own, spoken_for = (
+        chain.device("all-kinds", "d-1"),
+        chain.device("all-kinds", "d-2", attested=True),
+    )
+    for device, sub, attested in ((own, "d-1", False), (spoken_for, "d-2", True)):
+        chain.reading(device, {"plain": 1})
+        kept = chain.state("echo", device)
+        found = dict(zip(names, kept["asked"], strict=True))
+        assert len(found.pop("record")) == 64
+        assert found == {
+            "attested": attested, "epoch": device.epoch, "gateway": "ewz/g-1",
+            "height": chain.world.view.height, "iss": "ewz", "placed": "next", "seq": 0, "sub": sub,
+            "time_ms": chain.world.blocks[-1].time_ms,
+        }  # fmt: skip
+        assert kept["register"] is True
+
+
+def test_number_that_no_state_can_hold_is_refused_by_its_size(chain: Chain, tmp_path: Path) -> None:
+    deployed(
+        chain,
+        tmp_path,
+        'def on_reading(ctx, old, record):\n    return ({"t": "x" * 9000, "u": "y" * 9000}, [])\n',
+    )
+    device = chain.device("all-kinds", "d-1")
+    values: dict[str, Any] = {"plain": 1}
+    (outcome,) = chain.batch([(device, values)])
+    assert outcome.code == "contract-size"
+    assert chain.state("echo", device) is None
