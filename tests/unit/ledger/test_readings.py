@@ -128,7 +128,7 @@ def test_what_is_asked_by_name_is_what_the_whole_context_holds(
         assert kept["register"] is True
 
 
-def test_number_that_no_state_can_hold_is_refused_by_its_size(chain: Chain, tmp_path: Path) -> None:
+def test_value_too_large_for_the_state_is_refused_by_its_size(chain: Chain, tmp_path: Path) -> None:
     deployed(
         chain,
         tmp_path,
