@@ -438,3 +438,18 @@ def test_a_ledger_with_only_its_genesis_is_sound(chain: Chain, tmp_path: Path) -
         vertices=tmp_path / "home" / "vertices.db",
     )
     assert names(findings, "blocks", "root")
+
+
+def test_a_header_whose_body_is_still_to_come_is_sound_and_an_ordered_one_without_is_not(
+    home: Path, chain: Chain
+) -> None:
+    last = len(chain.vertices)
+    with sqlite3.connect(home / "vertices.db") as connection:
+        # The home's last vertex is in no block; its body is asked of another gateway.
+        connection.execute("UPDATE bodies SET body = x'' WHERE number = ?", (last,))
+    connection.close()
+    assert fsck(home) == []
+    with sqlite3.connect(home / "vertices.db") as connection:
+        connection.execute("UPDATE bodies SET body = x'' WHERE number = 20")
+    connection.close()
+    assert [finding.table for finding in fsck(home)][:1] == ["bodies"]
