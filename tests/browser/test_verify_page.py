@@ -40,7 +40,8 @@ CHECK = """async ([file, trust, key]) => {
     key_status: number(signature.keyStatus),
     measurements: record.measurements.map((m) => [m.name, m.unit, drystone.shownNumber(m.value), m.time && drystone.shownNumber(m.time)]) });
   if (stretch) Object.assign(facts, { items: stretch.items.length, count: Number(stretch.count),
-    height: Number(stretch.end.height), gaps: stretch.gaps.map((g) => [g.epoch, g.first, g.last].map(Number)) });
+    height: Number(stretch.end.height), gaps: stretch.gaps.map((g) => [g.epoch, g.first, g.last].map(Number)),
+    forks: stretch.forks.map((one) => Number(one.epoch)) });
   if (state) Object.assign(facts, { key: hex(state.key), value: hex(state.value), height: Number(state.height), time_ms: Number(state.timeMs) });
   return { verified: true, facts, headline, proved, notProved };
 }"""

@@ -4,10 +4,13 @@ A *point* is a state value proved under a block entry, which a receipt places in
 points of one stream's state and the records accepted in between, each as position and record id. Chaining them from
 the first point's digest must give the second's; so nothing can be left out, put in or moved. What never reached the
 ledger shows as a gap in the numbering. This file encodes, decodes and chains; `verify.py` checks the points' proofs.
+Where the ledger holds evidence of a fork in the stream, the proof brings it along, proved under the second point's
+state: that explains why an epoch ends and the next one begins.
 Source: formats.md part B (`completeness`, `item`, `point`, "stream digest"); design.md "Streams as runs".
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple, cast
 
 from drystone import limits
@@ -21,6 +24,7 @@ from drystone.records.header import HASH_LENGTH, check_id, read_bytes, read_uint
 COMPLETENESS_TAG: Final = "drystone/completeness/1"
 STREAM_SPACE: Final = 4
 KEY_SPACE: Final = 3
+EVIDENCE_SPACE: Final = 11
 
 
 class Point(NamedTuple):
@@ -32,6 +36,14 @@ class Point(NamedTuple):
     receipt: bytes
 
 
+class ForkPoint(NamedTuple):
+    """Evidence of a fork in an epoch: the state value (both ids), and its proof under the second point's state."""
+
+    epoch: int
+    value: bytes
+    ics23: bytes
+
+
 class Completeness(NamedTuple):
     """A stream's stretch; `start` None means from the stream's first record."""
 
@@ -41,6 +53,7 @@ class Completeness(NamedTuple):
     start: Point | None
     items: tuple[Item, ...]
     end: Point
+    forks: tuple[ForkPoint, ...] = ()
 
 
 def encode_point(point: Point) -> bytes:
@@ -64,6 +77,7 @@ def encode_completeness(proof: Completeness) -> bytes:
             [list(item) for item in proof.items],
             list(proof.end),
             *([proof.device] if proof.device is not None else []),
+            *([[list(fork) for fork in proof.forks]] if proof.forks else []),
         ]
     )
 
@@ -74,18 +88,23 @@ def decode_completeness(data: bytes) -> Completeness:
     Raises: ReceiptMalformed.
     """
     value = _decode(data)
-    if not isinstance(value, list) or len(value) not in (6, 7) or value[0] != COMPLETENESS_TAG:
-        raise ReceiptMalformed(f"expected six or seven items that start {COMPLETENESS_TAG!r}")
-    _, iss, sub, start, items, end, *device = value
+    if not isinstance(value, list) or len(value) < 6 or value[0] != COMPLETENESS_TAG:
+        raise ReceiptMalformed(f"expected six to eight items that start {COMPLETENESS_TAG!r}")
+    _, iss, sub, start, items, end, *more = value
+    # A device is text, forks are a list: what is neither is refused as a device.
+    forks = _read_forks(more.pop()) if more and isinstance(more[-1], list) else ()
+    if len(more) > 1:
+        raise ReceiptMalformed("one device at most")
     if not isinstance(items, list) or len(items) > limits.COMPLETENESS_ITEMS_MAX:
         raise ReceiptMalformed(f"expected at most {limits.COMPLETENESS_ITEMS_MAX} items")
     return Completeness(
         iss=_id(iss),
         sub=_id(sub),
-        device=_id(device[0]) if device else None,
+        device=_id(more[0]) if more else None,
         start=None if start is None else _read_point(start),
         items=tuple([_read_item(item) for item in items]),
         end=_read_point(end),
+        forks=forks,
     )
 
 
@@ -98,6 +117,23 @@ def stream_key(*, iss: str, sub: str, device: str | None) -> bytes:
 def device_key(*, iss: str, sub: str, kid: bytes) -> bytes:
     """Return the state key of one public key of a member, as `ledger/keyspace.py` builds it."""
     return b"".join(map(cbor.encode, (KEY_SPACE, iss, sub, kid)))
+
+
+def evidence_key(*, iss: str, sub: str, device: str | None, epoch: int) -> bytes:
+    """Return the state key of evidence of a fork in a stream, as `ledger/keyspace.py` builds it."""
+    parts = (EVIDENCE_SPACE, iss, sub if device is None else device, "record", epoch)
+    return b"".join(map(cbor.encode, parts))
+
+
+def read_evidence(value: bytes) -> tuple[bytes, bytes]:
+    """Return the two record ids in a proved state value. Raises: ReceiptMalformed if it is no evidence."""
+    ids = _decode(value)
+    if not isinstance(ids, list) or len(ids) != 2:
+        raise ReceiptMalformed("evidence is two record ids")
+    first, second = (read_bytes(one, HASH_LENGTH, ReceiptMalformed, "record id") for one in ids)
+    if first >= second:
+        raise ReceiptMalformed("evidence is two different ids, in order")
+    return first, second
 
 
 def read_stream(value: bytes | None) -> stream.Stream:
@@ -193,6 +229,25 @@ def _read_item(value: Value) -> Item:
         seq=read_uint(value[1], limits.SEQUENCE_MAX, ReceiptMalformed, "seq"),
         record_id=read_bytes(value[2], HASH_LENGTH, ReceiptMalformed, "record id"),
     )
+
+
+def _read_forks(value: Value) -> tuple[ForkPoint, ...]:
+    assert isinstance(value, list)
+    if not 1 <= len(value) <= limits.COMPLETENESS_FORKS_MAX:
+        raise ReceiptMalformed(f"expected 1 to {limits.COMPLETENESS_FORKS_MAX} forks, or no list")
+    forks = tuple([_read_fork(one) for one in value])
+    if any(one.epoch >= other.epoch for one, other in pairwise(forks)):
+        raise ReceiptMalformed("forks stand in the order of their epochs, each once")
+    return forks
+
+
+def _read_fork(value: Value) -> ForkPoint:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ReceiptMalformed("a fork is [epoch, evidence, ics23]")
+    epoch, evidence, ics23 = value
+    if not isinstance(evidence, bytes) or not isinstance(ics23, bytes):
+        raise ReceiptMalformed("a fork's evidence and proof are byte strings")
+    return ForkPoint(read_uint(epoch, limits.EPOCH_MAX, ReceiptMalformed, "epoch"), evidence, ics23)
 
 
 def _id(value: Value) -> str:

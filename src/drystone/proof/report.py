@@ -14,6 +14,7 @@ from drystone.formats import cbor
 from drystone.proof import moments
 from drystone.proof.moments import unix_time
 from drystone.proof.verdict import (
+    ForkFacts,
     Inclusion,
     Range,
     RecordFacts,
@@ -68,6 +69,7 @@ def proved(verdict: Verdict) -> list[str]:
     elif verdict.stretch is not None:
         sentences.insert(0, _sentence_stretch(verdict.stretch))
         sentences.append(_sentence_gaps(verdict.stretch.gaps))
+        sentences += [_sentence_fork(fork) for fork in verdict.stretch.forks]
     else:
         sentences.insert(0, _sentence_state(_state(verdict)))
     times = [signer.time_s for signer in last.signers if signer.time_s is not None]
@@ -178,6 +180,7 @@ def _rows_stretch(stretch: StretchFacts) -> list[tuple[str, str]]:
         ("records", f"{len(stretch.items):,} here, {stretch.count:,} since the beginning"),
         ("runs", _ranges(stretch.runs)),
         ("gaps", _ranges(stretch.gaps)),
+        ("epochs", _epochs(stretch)),
     ]
     if stretch.start is not None:
         table.append(("after block", _block(stretch.start)))
@@ -231,6 +234,12 @@ def _unproved_stretch(stretch: StretchFacts) -> Iterable[str]:
         " that you hold."
     )
     yield "Anything after the second block."
+    later = {run.epoch for run in stretch.runs[:-1] if run.epoch != stretch.runs[-1].epoch}
+    if later.difference([fork.epoch for fork in stretch.forks]):
+        yield (
+            "Why the device began another epoch: a restore from a backup, or a start without memory. No evidence of a"
+            " fork came along."
+        )
     if stretch.forgets:
         yield (
             f"Gaps before epoch {stretch.runs[0].epoch}: the stream has closed those epochs. A proof"
@@ -267,6 +276,22 @@ def _sentence_gaps(gaps: tuple[Range, ...]) -> str:
     missing = sum(gap.last - gap.first + 1 for gap in gaps)
     arrived = f"{_count(missing, 'number')} had not arrived by then (epoch/number)"
     return f"{arrived}: {_ranges(gaps)}."
+
+
+def _sentence_fork(fork: ForkFacts) -> str:
+    return (
+        f"Epoch {fork.epoch} ended in a fork: the ledger holds evidence that its sender signed two different records of"
+        f" one position, {fork.ids[0].hex()[:16]} and {fork.ids[1].hex()[:16]}. What it had accepted stays; of this"
+        " epoch it takes no more."
+    )
+
+
+def _epochs(stretch: StretchFacts) -> str:
+    """The epochs that the stream has at the end; more than one: it was begun anew, after a restore or a fork."""
+    forked = {fork.epoch for fork in stretch.forks}
+    epochs = sorted({run.epoch for run in stretch.runs} | forked)
+    shown = ", ".join(f"{one} (forked)" if one in forked else str(one) for one in epochs)
+    return shown or "none"
 
 
 def _sentence_state(state: StateFacts) -> str:

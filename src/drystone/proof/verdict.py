@@ -127,12 +127,19 @@ class Range(NamedTuple):
     last: int
 
 
+class ForkFacts(NamedTuple):
+    """Evidence that the ledger holds: two different records of one position in this epoch, by their ids."""
+
+    epoch: int
+    ids: tuple[bytes, bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StretchFacts:
     """All records the ledger accepted from one stream between two blocks; `start` None means from the beginning.
 
     `runs` and `gaps` describe the stream at the end: what is there, and what had not come. `forgets` says that the
-    stream has closed old epochs whose gaps are not among them.
+    stream has closed old epochs whose gaps are not among them. `forks` is the evidence that came along and was proved.
     """
 
     iss: str
@@ -147,6 +154,7 @@ class StretchFacts:
     runs: tuple[Range, ...]
     gaps: tuple[Range, ...]
     forgets: bool
+    forks: tuple[ForkFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

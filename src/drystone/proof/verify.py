@@ -23,6 +23,7 @@ from drystone.proof.block import app_head, decode_block
 from drystone.proof.completeness import Point
 from drystone.proof.trust import Trust, node_key
 from drystone.proof.verdict import (
+    ForkFacts,
     Inclusion,
     RecordFacts,
     SignatureFacts,
@@ -54,7 +55,7 @@ def verify_file(data: bytes, trust: Trust, *, key_point: bytes | None = None) ->
         raise ReceiptMalformed("a key's proof goes with a record only")
     if first == b"\x84":
         return verify_state_value(data, trust)
-    if first in (b"\x86", b"\x87"):
+    if first in (b"\x86", b"\x87", b"\x88"):
         return verify_completeness(data, trust)
     return verify(data, trust, key_point=key_point)
 
@@ -93,8 +94,9 @@ def verify(data: bytes, trust: Trust, *, key_point: bytes | None = None) -> Verd
 def verify_completeness(data: bytes, trust: Trust) -> Verdict:
     """Verify that a stream's records between two proved blocks are exactly those listed.
 
-    Checks both points, that they are of this stream and in this order of the log, and the chain between them. Does not
-    check the records themselves: compare their ids. Gaps are no error; the verdict lists them. Raises: Refused.
+    Checks both points, that they are of this stream and in this order of the log, the chain between them, and that the
+    ledger held the evidence of forks that came along. Does not check the records themselves: compare their ids. Gaps
+    and forks are no error; the verdict lists them. Raises: Refused.
     """
     proof = completeness.decode_completeness(data)
     key = completeness.stream_key(iss=proof.iss, sub=proof.sub, device=proof.device)
@@ -124,6 +126,7 @@ def verify_completeness(data: bytes, trust: Trust) -> Verdict:
             runs=completeness.runs_of(after),
             gaps=completeness.gaps_of(after, items=proof.items, whole=start is None),
             forgets=start is not None and completeness.forgets(after),
+            forks=tuple([_check_fork(fork, proof, end) for fork in proof.forks]),
         ),
     )
 
@@ -234,6 +237,17 @@ def _check_point(point: Point, trust: Trust, *, key: bytes) -> StateFacts:
         state_root=block.state,
         inclusion=inclusion,
     )
+
+
+def _check_fork(
+    fork: completeness.ForkPoint, proof: completeness.Completeness, end: StateFacts
+) -> ForkFacts:
+    """Check that the ledger held evidence of a fork in this stream at the second point."""
+    key = completeness.evidence_key(
+        iss=proof.iss, sub=proof.sub, device=proof.device, epoch=fork.epoch
+    )
+    ics23.verify_presence(end.state_root, key, fork.value, fork.ics23)
+    return ForkFacts(fork.epoch, completeness.read_evidence(fork.value))
 
 
 def _check_order(start: StateFacts, end: StateFacts) -> None:

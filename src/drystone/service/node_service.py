@@ -45,7 +45,7 @@ from drystone.service.events import EventHub
 from drystone.service.foresight import Foresight, told_of
 from drystone.service.front_parts import Attests, Holds, Orders, Seals, Takes
 from drystone.service.health import Numbers, judge
-from drystone.service.proofs import Proofs
+from drystone.service.proofs import Proofs, prove_together
 from drystone.service.pulse import Pulse
 from drystone.service.reads import Reads
 from drystone.service.registry_reads import RegistryReads
@@ -313,8 +313,13 @@ class NodeService(VertexPart):
 
     async def completeness(self, stream: StreamKey, *, since: bytes | None) -> bytes:
         """Proof that a stream has no hidden gap up to now; see `Proofs.completeness`."""
-        proved = await self._executor.prove(keyspace.stream(stream))
-        return await self._run(lambda: self._proofs.completeness(stream, proved, since=since))
+        keys = await self._run(lambda: self._proofs.forks_of(stream))
+        asked = [keyspace.stream(stream), *keys]
+        proved, *more = await prove_together(self._executor.prove, asked)
+        forks = list(zip(keys, more, strict=True))
+        return await self._run(
+            lambda: self._proofs.completeness(stream, proved, forks=forks, since=since)
+        )
 
     async def tile(self, *, level: int, index: int, width: int) -> bytes:
         """`width` hashes of a tile. Raises: NotFound."""

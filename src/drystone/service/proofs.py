@@ -8,6 +8,8 @@ which holds the state tree.
 Place in a record's life: its last station. Source: design.md section 3.8, formats.md (receipt, completeness, point).
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from drystone import limits
@@ -16,6 +18,7 @@ from drystone.errors import (
     NotFound,
     ReceiptMismatch,
     TooLarge,
+    Unavailable,
 )
 from drystone.formats import note
 from drystone.home.layout import Identity
@@ -23,6 +26,7 @@ from drystone.ledger import keyspace
 from drystone.proof.block import decode_block
 from drystone.proof.completeness import (
     Completeness,
+    ForkPoint,
     Point,
     decode_completeness,
     encode_completeness,
@@ -34,11 +38,20 @@ from drystone.proof.receipt import attach_receipts, issue_receipt
 from drystone.proof.verdict import Item
 from drystone.records.record import check_form
 from drystone.service.intervals import Intervals
-from drystone.service.reads import Reads
+from drystone.service.reads import Reads, key_parts
 from drystone.trees.log import inclusion_path
 from drystone.workers.messages import ProvedState
 
 POSTINGS_PAGE: Final = 4_096
+
+FORKS_MAX: Final = limits.COMPLETENESS_FORKS_MAX
+
+TOGETHER_TRIES: Final = 5
+"""How often several values are asked for until no block has come between them."""
+
+
+Prove = Callable[[bytes], Awaitable[ProvedState]]
+"""Asks the executor for a state value with its proof."""
 
 
 class SignedHead(NamedTuple):
@@ -104,10 +117,22 @@ class Proofs:
             receipt=point.receipt,
         )
 
+    def forks_of(self, stream_key: StreamKey) -> list[bytes]:
+        """Give the state keys of the evidence that the ledger holds of forks in a stream, by epoch."""
+        prefix = keyspace.key(keyspace.EVIDENCE, stream_key[0], stream_key[-1], "record")
+        return [key for key, _ in self._reads.ledger.scan(prefix, limit=FORKS_MAX)]
+
     def completeness(
-        self, stream_key: StreamKey, proved: ProvedState, *, since: bytes | None
+        self,
+        stream_key: StreamKey,
+        proved: ProvedState,
+        *,
+        forks: Sequence[tuple[bytes, ProvedState]] = (),
+        since: bytes | None,
     ) -> bytes:
         """Prove that a stream has no hidden gap up to what the executor proved.
+
+        `forks` are the evidence's state keys, proved at the same height.
 
         Raises:
             NotFound: the stream has no record.
@@ -135,6 +160,7 @@ class Proofs:
             start=start,
             items=tuple(self._items(stream_key, skip=skip, count=count)),
             end=self._point(proved),
+            forks=tuple([_fork_point(key, one) for key, one in forks]),
         )
         return encode_completeness(proof)
 
@@ -191,3 +217,23 @@ class Proofs:
         line = sign_checkpoint(self._identity.node.secret, checkpoint)
         signed = note.Note(note.checkpoint_text(checkpoint), (line,))
         return SignedHead(size, root, note.encode_note(signed))
+
+
+def _fork_point(key: bytes, proved: ProvedState) -> ForkPoint:
+    epoch = key_parts(key)[3]
+    assert isinstance(epoch, int), "evidence stands under its epoch"
+    assert proved.value is not None, "the ledger forgets no evidence"
+    return ForkPoint(epoch, proved.value, proved.ics23)
+
+
+async def prove_together(prove: Prove, keys: Sequence[bytes]) -> list[ProvedState]:
+    """Give several state values with proofs at one height.
+
+    Raises:
+        Unavailable: blocks come too fast.
+    """
+    for _ in range(TOGETHER_TRIES):
+        proved = await asyncio.gather(*[prove(key) for key in keys])
+        if len({one.height for one in proved}) == 1:
+            return proved
+    raise Unavailable("blocks come too fast to prove several values at one height")

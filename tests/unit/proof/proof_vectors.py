@@ -135,6 +135,7 @@ def facts_of(verdict: Verdict) -> dict[str, Any]:
             "count": stretch.count,
             "height": stretch.end.height,
             "gaps": [list(gap) for gap in stretch.gaps],
+            "forks": [fork.epoch for fork in stretch.forks],
         }
     if verdict.state is not None:
         state = verdict.state

@@ -16,15 +16,19 @@ from drystone.proof.verdict import Item, Range
 from drystone.records import stream
 
 POINT = completeness.Point(b"v", b"p", b"b", b"r")
+FORK = completeness.ForkPoint(1, b"e", b"p")
 
 
 @pytest.mark.parametrize("device", [None, "pulse-3"])
 @pytest.mark.parametrize("start", [None, POINT, POINT._replace(value=None)])
+@pytest.mark.parametrize("forks", [(), (FORK,), (FORK, FORK._replace(epoch=4))])
 def test_completeness_proof_round_trips(
-    device: str | None, start: completeness.Point | None
+    device: str | None,
+    start: completeness.Point | None,
+    forks: tuple[completeness.ForkPoint, ...],
 ) -> None:
     items = (Item(0, 1, bytes(32)), Item(2, 3, bytes(32)))
-    proof = completeness.Completeness("ewz", "gw-01", device, start, items, POINT)
+    proof = completeness.Completeness("ewz", "gw-01", device, start, items, POINT, forks)
     assert completeness.decode_completeness(completeness.encode_completeness(proof)) == proof
 
 
@@ -48,6 +52,9 @@ def test_keys_are_the_ledgers_own() -> None:
     """The proof room may not import the ledger; both must build one key."""
     assert completeness.stream_key(iss="a", sub="b", device=None) == keyspace.stream(("a", "b"))
     assert completeness.stream_key(iss="a", sub="b", device="c") == keyspace.stream(("a", "b", "c"))
+    for device, subject in ((None, "b"), ("c", "c")):
+        found = completeness.evidence_key(iss="a", sub="b", device=device, epoch=3)
+        assert found == keyspace.evidence("a", subject, "record", 3)
     wanted = keyspace.member_key("a", "b", b"kid1")
     assert completeness.device_key(iss="a", sub="b", kid=b"kid1") == wanted
 

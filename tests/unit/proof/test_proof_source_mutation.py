@@ -36,7 +36,8 @@ IDLE = {
     # Types for the reader: whatever is no text or list breaks a later rule all the same.
     'trust.parse_trust: unread: _text(members["origin"], "origin")',
     "completeness.decode_completeness: without part 0: not isinstance(value, list)"
-    " or len(value) not in (6, 7) or value[0] != COMPLETENESS_TAG",
+    " or len(value) < 6 or value[0] != COMPLETENESS_TAG",
+    "completeness.read_evidence: without part 0: not isinstance(ids, list) or len(ids) != 2",
 }
 """Checks that no vector can reach, and why that is right."""
 

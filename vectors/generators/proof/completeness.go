@@ -16,10 +16,12 @@ type proof struct {
 	items    []any
 	end      any
 	more     []any
+	cut      int // parts left out at the end
 }
 
 func (p proof) build() []byte {
-	return det(append([]any{p.tag, p.iss, p.sub, p.start, p.items, p.end}, p.more...))
+	parts := append([]any{p.tag, p.iss, p.sub, p.start, p.items, p.end}, p.more...)
+	return det(parts[:len(parts)-p.cut])
 }
 
 // street is a ledger whose one stream grows block by block.
@@ -169,12 +171,131 @@ func completenessVectors() []vector {
 	}
 	good("eighteen epochs from the beginning: gaps of closed ones too", many.proof(-1, 2), many.expect(-1, 2, append(closed, kept...)))
 	good("eighteen epochs from a block: gaps of the sixteen remembered", many.proof(1, 2), many.expect(1, 2, kept))
+	forkVectors(func(name string, s *street, p proof, forks ...int) {
+		height := len(s.blocks) - 1
+		expect := s.expect(-1, height, []any{})
+		expect["forks"] = forks
+		good(name, p, expect)
+	}, bad)
 	badCompleteness(bad, s, attested)
 	tooManyRuns(bad)
 	withKey := vector{Name: "a key's point beside a completeness proof", Trust: "one", Error: "receipt-malformed"}
 	withKey.File, withKey.Key = hexed(s.proof(-1, 1).build()), hexed(det(s.point(stateKey(0, "origin"), 1, s.log.size)))
 	out = append(out, withKey)
 	return out
+}
+
+// evidence puts what the ledger keeps of a fork into the state.
+func (s *street) evidence(epoch int, value any) string {
+	subject := s.sub
+	if s.device != "" {
+		subject = s.device
+	}
+	key := stateKey(11, "ewz", subject, "record", epoch)
+	s.state[key] = det(value)
+	return key
+}
+
+// fork is the evidence of an epoch, proved under the state of a block.
+func (s *street) fork(key string, epoch, height int) []any {
+	b := s.blocks[height]
+	return []any{epoch, []byte(b.state[key]), b.state.prove(key)}
+}
+
+// convicted is a stream whose epoch 0 ended in a fork, and perhaps a later one; it went on with the next.
+func convicted(device string, forked ...int) (*street, proof) {
+	s := newStreet("m-004217", device)
+	for epoch := range 3 {
+		s.take(epoch, 0, nil)
+		s.take(epoch, 1, nil)
+	}
+	keys := map[int]string{}
+	for _, epoch := range forked {
+		keys[epoch] = s.evidence(epoch, []any{make([]byte, 32), sha(nil)})
+	}
+	s.end()
+	p := s.proof(-1, 1)
+	forks := []any{}
+	for _, epoch := range forked {
+		forks = append(forks, s.fork(keys[epoch], epoch, 1))
+	}
+	p.more = append(p.more, forks)
+	return s, p
+}
+
+func forkVectors(good func(string, *street, proof, ...int), bad func(name, code string, p proof)) {
+	s, p := convicted("", 0)
+	good("evidence of a fork ends an epoch", s, p, 0)
+	s, p = convicted("", 0, 1)
+	good("evidence of two forks", s, p, 0, 1)
+	s, p = convicted("pulse-3", 1)
+	good("evidence of a fork of a device that does not sign", s, p, 1)
+	edit := func(name, code string, change func(s *street, p *proof, forks []any)) {
+		s, p := convicted("", 0, 1)
+		change(s, &p, p.more[0].([]any))
+		bad(name, code, p)
+	}
+	part := func(index int, value any) func(*street, *proof, []any) {
+		return func(_ *street, _ *proof, forks []any) { forks[0].([]any)[index] = value }
+	}
+	edit("evidence said to be of another epoch", "proof-invalid", func(_ *street, _ *proof, forks []any) {
+		forks[1].([]any)[0] = 2
+	})
+	edit("other evidence than is proved", "proof-invalid", part(1, det([]any{make([]byte, 32), sha([]byte("x"))})))
+	edit("evidence without a proof", "proof-invalid", part(2, []byte{}))
+	edit("evidence that another key's proof goes with", "proof-invalid", func(s *street, _ *proof, forks []any) {
+		fork := forks[1].([]any)
+		fork[1], fork[2] = []byte(s.blocks[1].state[s.key()]), s.blocks[1].state.prove(s.key())
+	})
+	edit("evidence proved under another block's state", "proof-invalid", func(s *street, _ *proof, forks []any) {
+		key := stateKey(11, "ewz", s.sub, "record", 0)
+		s.take(2, 2, nil)
+		s.end()
+		forks[0] = s.fork(key, 0, 2)
+	})
+	edit("evidence of another device's fork", "proof-invalid", func(_ *street, p *proof, forks []any) {
+		other := newStreet("m-000002", "")
+		key := other.evidence(0, []any{make([]byte, 32), sha(nil)})
+		other.end()
+		p.more = []any{[]any{other.fork(key, 0, 1)}}
+	})
+	edit("evidence of an epoch twice", "receipt-malformed", func(_ *street, _ *proof, forks []any) { forks[1] = forks[0] })
+	edit("evidence out of order", "receipt-malformed", func(_ *street, _ *proof, forks []any) {
+		forks[0], forks[1] = forks[1], forks[0]
+	})
+	edit("an empty list of forks", "receipt-malformed", func(_ *street, p *proof, _ []any) { p.more = []any{[]any{}} })
+	edit("sixty-five forks", "receipt-malformed", func(_ *street, p *proof, forks []any) {
+		many := []any{}
+		for epoch := range 65 {
+			many = append(many, []any{epoch, forks[0].([]any)[1], forks[0].([]any)[2]})
+		}
+		p.more = []any{many}
+	})
+	edit("forks before the device", "receipt-malformed", func(_ *street, p *proof, _ []any) { p.more = append(p.more, "pulse-3") })
+	edit("two devices before forks", "receipt-malformed", func(_ *street, p *proof, forks []any) { p.more = []any{"a", "b"} })
+	edit("two lists of forks", "receipt-malformed", func(_ *street, p *proof, forks []any) { p.more = []any{forks, forks} })
+	edit("a ninth part", "receipt-malformed", func(_ *street, p *proof, forks []any) { p.more = []any{"a", "b", forks} })
+	edit("a fork that is a number", "receipt-malformed", func(_ *street, p *proof, _ []any) { p.more = []any{[]any{1}} })
+	edit("a fork of two parts", "receipt-malformed", func(_ *street, _ *proof, forks []any) { forks[0] = forks[0].([]any)[:2] })
+	edit("a fork whose epoch is negative", "receipt-malformed", part(0, -1))
+	edit("a fork whose evidence is text", "receipt-malformed", part(1, "x"))
+	edit("a fork whose proof is text", "receipt-malformed", part(2, "x"))
+	kept := func(name string, value any) {
+		s := newStreet("m-004217", "")
+		s.take(0, 0, nil)
+		key := s.evidence(0, value)
+		s.end()
+		p := s.proof(-1, 1)
+		p.more = []any{[]any{s.fork(key, 0, 1)}}
+		bad(name, "receipt-malformed", p)
+	}
+	low, high := make([]byte, 32), sha(nil)
+	kept("evidence of one id", []any{low})
+	kept("evidence of three ids", []any{low, low, high})
+	kept("evidence that is text", "x")
+	kept("evidence of one id twice", []any{high, high})
+	kept("evidence whose ids fall", []any{high, low})
+	kept("evidence with a short id", []any{low[:31], high})
 }
 
 func badCompleteness(bad func(name, code string, p proof), s, attested *street) {
@@ -265,6 +386,7 @@ func badCompleteness(bad func(name, code string, p proof), s, attested *street) 
 	edit("a point whose value is text", "receipt-malformed", swap(0, "x"))
 	edit("a point whose block is text", "receipt-malformed", swap(2, "x"))
 	edit("no last point", "receipt-malformed", func(p *proof) { p.end = nil })
+	edit("five parts", "receipt-malformed", func(p *proof) { p.cut = 1 })
 	edit("another tag", "receipt-malformed", func(p *proof) { p.tag = "drystone/completeness/2" })
 	edit("an organisation that is no id", "receipt-malformed", func(p *proof) { p.iss = "e w z" })
 	edit("a device that is no id", "receipt-malformed", func(p *proof) { p.more = []any{""} })

@@ -65,7 +65,7 @@ func answer(line []byte) (found map[string]any, err error) {
 	case 0x84:
 		value, _, at := trust.point(items(file))
 		return map[string]any{"kind": "state", "height": at.height, "value": hexed(value)}, nil
-	case 0x86, 0x87:
+	case 0x86, 0x87, 0x88:
 		return trust.completeness(items(file)), nil
 	}
 	return nil, errors.New("no proof")
@@ -296,8 +296,14 @@ func (t believed) point(parts []cbor.RawMessage) ([]byte, []byte, moment) {
 
 func (t believed) completeness(parts []cbor.RawMessage) map[string]any {
 	names := []any{4, read[string](parts[1]), read[string](parts[2])}
-	if len(parts) == 7 {
-		names = append(names, read[string](parts[6]))
+	more, subject := parts[6:], read[string](parts[2])
+	var forks []cbor.RawMessage
+	if len(more) > 0 && more[len(more)-1][0]>>5 == 4 {
+		forks, more = items(more[len(more)-1]), more[:len(more)-1]
+	}
+	if len(more) == 1 {
+		subject = read[string](more[0])
+		names = append(names, subject)
 	}
 	key := []byte(stateKey(names...))
 	digest := make([]byte, 32)
@@ -320,5 +326,15 @@ func (t believed) completeness(parts []cbor.RawMessage) map[string]any {
 	if value != nil {
 		must(bytes.Equal(read[[]byte](items(value)[0]), chained.digest), "the records lead to another digest")
 	}
-	return map[string]any{"kind": "completeness", "items": len(list), "height": at.height}
+	root, epochs := read[[]byte](items(read[[]byte](items(parts[5])[2]))[3]), []int{}
+	for _, fork := range forks {
+		fields := items(fork)
+		epoch, evidence := read[int](fields[0]), read[[]byte](fields[1])
+		var proof ics23.CommitmentProof
+		check(proof.Unmarshal(read[[]byte](fields[2])))
+		named := []byte(stateKey(11, read[string](parts[1]), subject, "record", epoch))
+		must(ics23.VerifyMembership(ics23.SmtSpec, root, &proof, named, evidence), "ics23 refuses the evidence")
+		epochs = append(epochs, epoch)
+	}
+	return map[string]any{"kind": "completeness", "items": len(list), "height": at.height, "forks": epochs}
 }
