@@ -30,6 +30,8 @@
   let waiting = false;
   let width = 0;
   let gutter = 0;
+  // A plain gateway draws the DAG and has no pages of vertices.
+  const plain = "plain" in card.dataset;
   let laneHeight = 56;
   let laneTops = [];
 
@@ -186,7 +188,8 @@
       }
     }
     context.strokeStyle = paint.dim;
-    context.globalAlpha = view.scale > 14 ? 0.5 : view.scale > 4 ? 0.3 : view.scale > 1 ? 0.12 : 0.05;
+    // The more lines there are, the fainter each: few stay visible, thousands make no wall.
+    context.globalAlpha = view.scale > 14 ? 0.5 : Math.min(0.42, Math.max(0.06, 160 / Math.max(drawn, 1)));
     context.lineWidth = 1;
     context.stroke();
     context.globalAlpha = 1;
@@ -373,10 +376,9 @@
   const moment = (ms) => (ms === null ? "no clock" : new Date(ms).toISOString().slice(0, 19).replace("T", " "));
   const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
   const title = (stone) => `${stone.lane.sub} ${stone.epoch ? `${stone.epoch}.` : ""}${stone.seq}`;
-  const order = (stone) => (stone.height === null ? "waits to be ordered: provisional" : `final in block ${stone.height.toLocaleString("en")}`);
+  const open = plain ? "no block of it is known here" : "waits to be ordered: provisional";
+  const order = (stone) => (stone.height === null ? open : `final in block ${stone.height.toLocaleString("en")}`);
 
-  // A plain gateway draws the DAG and has no pages of vertices.
-  const plain = "plain" in card.dataset;
   const visit = (stone) => { if (!plain) location.href = `/vertices/${stone.id}`; };
 
   const anchor = (stone) => {
@@ -574,7 +576,7 @@
 
   const listen = () => {
     let source = null;
-    const open = () => {
+    const join = () => {
       if (source || document.hidden) return;
       source = new EventSource(`/v1/dag/live?after=${encodeURIComponent(cursor)}`);
       source.addEventListener("dag", (event) => {
@@ -590,10 +592,10 @@
       });
     };
     const rest = () => { if (source) { source.close(); source = null; } };
-    document.addEventListener("visibilitychange", () => (document.hidden ? rest() : open()));
+    document.addEventListener("visibilitychange", () => (document.hidden ? rest() : join()));
     window.addEventListener("pagehide", rest);
-    window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
-    open();
+    window.addEventListener("pageshow", (event) => { if (event.persisted) join(); });
+    join();
   };
 
   const describe = () => {
