@@ -71,7 +71,9 @@ async def contract(
     package = None if shown is None else shown.package
     values: list[ContractValue] = []
     try:
-        found = await service.contract_values(name, path="", after=None, limit=VALUES_SHOWN + 1)
+        found = await service.provisional().contract_values(
+            name, path="", after=None, limit=VALUES_SHOWN + 1
+        )
         values = list(found)
     except ReadDenied:
         # Whoever may see the ledger need not see what a contract keeps.

@@ -114,6 +114,7 @@ async def device(request: Request, service: Node, stream: StreamName, listed: Li
     if member is None:
         raise NotFound(f"no member {'/'.join(stream)}")
     state = await service.stream(stream)
+    foreseen = await service.provisional().stream(stream)
     after = None
     if listed.after is not None:
         after = StreamCursor(*decode_cursor(listed.after, int, int))
@@ -128,6 +129,7 @@ async def device(request: Request, service: Node, stream: StreamName, listed: Li
         member=member_document(member),
         attested=member.device is not None,
         stream=None if state is None else stream_document(state),
+        foreseen=None if foreseen is None or foreseen.final else stream_document(foreseen),
         profile=None if profile is None else rows.profile_row(profile),
         sheet=sheet,
         newest=after is None,

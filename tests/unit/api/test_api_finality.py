@@ -11,7 +11,14 @@ from memory_service import MemoryService
 from drystone.api.contract_documents import value_row
 from drystone.api.documents import member_document, stream_document
 from drystone.api.events import frame
-from drystone.api.values import ContractValue, EventCursor, ServiceEvent
+from drystone.api.values import (
+    ContractValue,
+    EventCursor,
+    MemberInfo,
+    ServiceEvent,
+    StreamInfo,
+    StreamKey,
+)
 from drystone.gateway.answer import Answer
 from drystone.ledger import keyspace
 from drystone.transport.http import answer_row
@@ -113,3 +120,34 @@ def test_waiting_for_a_provisional_outcome_is_allowed(desk: Desk) -> None:
     answer = desk.send(b"\x80", query="?wait=provisional")
     assert answer.status_code < 500
     assert desk.send(b"\x80", query="?wait=tomorrow").status_code == 400
+
+
+def test_device_page_says_how_many_records_are_provisional_and_where_a_fork_ended_an_epoch(
+    desk: Desk,
+) -> None:
+    service = desk.world.service
+    assert isinstance(service, MemoryService)
+    stream, *_ = next(iter(service.found))
+    page = desk.get(f"/devices/{stream[0]}/{stream[1]}").text
+    assert "provisional" not in page
+    assert "forked before" not in page
+    info, member = desk.run(service.stream(stream)), desk.run(service.member(stream))
+    assert info is not None
+    assert member is not None
+
+    class Foreseen(MemoryService):
+        async def stream(self, stream: StreamKey) -> StreamInfo | None:
+            more = info.state._replace(count=info.state.count + 3)
+            return replace(info, state=more, final=False)
+
+    foreseen = object.__new__(Foreseen)
+    foreseen.__dict__.update(service.__dict__)
+    service.foreseen = foreseen
+
+    async def forked(member_name: StreamKey) -> MemberInfo | None:
+        return replace(member, epoch_min=2) if member_name == stream else None
+
+    service.member = forked  # type: ignore[method-assign]
+    page = desk.get(f"/devices/{stream[0]}/{stream[1]}").text
+    assert "3 records provisional" in page
+    assert "forked before epoch 2" in page
