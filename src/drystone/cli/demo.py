@@ -1,5 +1,6 @@
 """`demo`: a street of meters, live, ending in a receipt verified without a network; `demo real`: a real week."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,16 @@ app = typer.Typer(
     help="See it work: a street of meters, live.",
     invoke_without_command=True,
 )
+
+
+class Link(StrEnum):
+    """Links of `sim/profiles.py` on which a branch can live."""
+
+    WIFI = "wifi"
+    ZIGBEE = "zigbee"
+    BLE = "ble"
+    GSM = "gsm"
+
 
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the temporary folder where it is.")]
 Stay = Annotated[
@@ -175,4 +186,32 @@ def village(
     from drystone.cli.demo_village import show_village
 
     if not show_village(seed=seed, stay=stay, keep=keep):
+        raise CheckFailed
+
+
+@command(app)
+def branches(
+    count: Annotated[int, typer.Option("--count", min=1, max=200, help="Branches.")] = 50,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=1_440, help="How long the meters read.")
+    ] = 5,
+    link: Annotated[
+        Link, typer.Option("--link", help="What ties a branch to the node.")
+    ] = Link.GSM,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another valley.")] = 7,
+) -> None:
+    """How a valley grows with its branches, in the simulator's time.
+
+    Each branch is a gateway with a meter behind it, linked to one node. The real code runs on
+    simulated machines and links: what a server does that emulates a segment of the network. Prints
+    records, vertices, blocks, the delay until all is ordered everywhere, and bytes per branch, for
+    one branch, a fifth of them, and all. Ends with 0 only if each record is in the log once.
+
+    Examples:
+      drystone demo branches --count 50
+      drystone demo branches --count 20 --minutes 30 --link zigbee
+    """
+    from drystone.cli.demo_branches import show_branches
+
+    if not show_branches(count=count, minutes=minutes, link=link.value, seed=seed):
         raise CheckFailed
