@@ -361,6 +361,9 @@ PEER_BACKOFF_MS: Final = 60_000
 PEER_BACKOFF_MS_MAX: Final = 3_600_000
 """... up to this."""
 
+DOUBLES_WAITING_MAX: Final = 1_024
+"""Records answered `already` that wait to be compared with the first of their position; the oldest is let go."""
+
 DAG_HEADERS_MAX: Final = 32_768
 """Vertices whose places are kept in memory for sync; older ones are read from disk."""
 

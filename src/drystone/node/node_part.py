@@ -15,14 +15,15 @@ from random import Random
 from typing import NamedTuple
 
 from drystone.api.dag_values import PeerInfo
-from drystone.errors import Refused, Unavailable
+from drystone.errors import KeyUnknown, Refused, Unavailable
 from drystone.gateway.convict import Convictor
+from drystone.gateway.doubles import Doubles
 from drystone.gateway.feeder import Feeder
 from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Engine, Sealer
 from drystone.gateway.stale import StaleView
 from drystone.gateway.sync.effects import Arrived, Effects, Own, PeerName
-from drystone.gateway.sync.holdings import VertexHoldings
+from drystone.gateway.sync.holdings import VertexHoldings, member_keys
 from drystone.gateway.verifiers import RecordChecker
 from drystone.home.authority import TlsFiles
 from drystone.home.layout import Identity
@@ -30,7 +31,8 @@ from drystone.home.room import DiskRoom
 from drystone.ledger import keyspace
 from drystone.ledger.change import OrderedVertex
 from drystone.node.clocks import monotonic_ms, now_ms
-from drystone.node.exchange import Exchange, keys_of_authors
+from drystone.node.exchange import Exchange, Run, keys_of_authors
+from drystone.records.key import PublicKey
 from drystone.service.dag_service import peer_info
 from drystone.service.proofs import Proofs
 from drystone.service.reads import Reads
@@ -73,6 +75,8 @@ class NodePart:
         self._sealer = sealer
         self._room = room
         self._convictor = convictor
+        self._doubles = sync.doubles
+        self._read = sync.read
 
     # --- as the exchange calls it ------------------------------------------------------------------
 
@@ -96,8 +100,13 @@ class NodePart:
         await self._convict(effects.forks)
 
     async def look(self) -> None:
-        """Put evidence before the ledger that vertices kept here have revealed."""
+        """Put evidence before the ledger that vertices kept here, or records ordered twice, have revealed."""
         await self._convict(self._exchange.peers.evidence())
+        if self._doubles is not None and self._read is not None and self._doubles.waiting:
+            found = await self._read(self._doubles.find)
+            for one in found:
+                self._exchange.holdings.add_fork(one)  # Peers hear of it, too.
+            await self._convict(found)
 
     # --- as the node calls it ----------------------------------------------------------------------
 
@@ -110,6 +119,8 @@ class NodePart:
         """Free what was ordered, and answer peers that wait for it."""
         for own_id in done.vertices:
             self._feeder.settled(own_id)
+        if self._doubles is not None:
+            self._doubles.note(done)
         if any(keyspace.space_of(key) in keyspace.REGISTRY for key in done.writes):
             self._serves.forget_rows()
             self._exchange.registry_changed()
@@ -129,6 +140,9 @@ class NodeExchange(NamedTuple):
     exchange: Exchange
     feeder: Feeder
     serves: SyncReads
+    doubles: Doubles | None = None
+    read: Run | None = None
+    """Runs what blocks in the thread that `doubles` reads in."""
 
     def peers(self) -> list[PeerInfo]:
         """Give every peer as the API shows it."""
@@ -183,7 +197,10 @@ def open_node_exchange(
         store=stores.vertices,
         store_read=vertices_sync,
         holdings=VertexHoldings(
-            store=vertices_loop, ledger=ledger, key_of=keys_of_authors(stores.stale)
+            store=vertices_loop,
+            ledger=ledger,
+            key_of=keys_of_authors(stores.stale),
+            member_key_of=member_keys(stores.stale),
         ),
         write=stores.writer.run,
         read=reader.run,
@@ -200,7 +217,16 @@ def open_node_exchange(
         engine=engine,
         run_in_reader=reader.run,
     )
-    return NodeExchange(exchange, feeder, serves)
+    everybody = member_keys(ledger_sync)
+
+    def key_of(iss: str, sub: str, kid: bytes) -> PublicKey:
+        key = everybody(iss, sub, kid)
+        if key is None:
+            raise KeyUnknown(f"{iss}/{sub} has no key {kid.hex()} that convicts")
+        return key
+
+    doubles = Doubles(ledger=ledger_sync, vertices=vertices_sync, key_of=key_of, ledger_id=ledger)
+    return NodeExchange(exchange, feeder, serves, doubles, reader.run)
 
 
 def start_exchange(
