@@ -270,6 +270,22 @@ def test_events_go_on_behind_the_last_one_after_a_lost_connection(
     assert seen == [None, "1.0", "1.0"]
 
 
+def test_what_is_foreseen_has_no_cursor_and_does_not_lose_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.params["view"], request.headers.get("last-event-id")))
+        return httpx.Response(200, text="event: event\ndata: {}\n\n")
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with client(handler) as node:
+        events = node.events(after="7.0", view="provisional")
+        assert [next(events).cursor, next(events).cursor] == ["", ""]
+    assert seen == [("provisional", "7.0")] * 2
+
+
 def test_events_that_are_refused_end_with_the_refusal() -> None:
     with (
         client(lambda _: problem(400, "request-malformed")) as node,
