@@ -54,12 +54,12 @@ def _rows(stage: Stage, name: str, statement: bytes, trust: Trust) -> list[Figur
     return [
         Figure(
             "h",
-            f"receipt, {name}, without record and interval",
-            len(statement) - record - around,
+            f"receipt, {name}, without its record",
+            len(statement) - record,
             "B",
             at_most(SIZE_MAX),
         ),
-        Figure("h", f"interval around the record, {name}", around, "B"),
+        Figure("h", "  of it the interval around the record", around, "B"),
         Figure("h", f"verified, {name}", 1_000 * took / runs, "ms", at_most(VERIFY_MS_MAX)),
     ]
 
