@@ -3,67 +3,19 @@
 And what a village cut in two decided by itself: which of it stands when its records are ordered, and which cannot.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trading_village import HOMES, PRICE, Village
 
-import drystone.apps.trading
 from drystone.apps.trading import scenario
-from drystone.sim.world import Author
-from drystone.workshop.actors import Device
-from drystone.workshop.chain import Chain
 from drystone.workshop.ground import LedgerRefused, Snapshot
 
-HOMES = ("ewz/home-1", "ewz/home-2", "ewz/home-3")
 SLOTS = 2
-PRICE = 14_500
 HOUR_MS = 3_600_000
 SETTLED = {"accepted", "trading.no-trade", "trading.reading-missing", "trading.settled-already"}
-
-
-class Village:
-    """Three homes on a chain, and a snapshot of the moment before anything happens."""
-
-    def __init__(self) -> None:
-        self.chain = Chain(near=Path(drystone.apps.trading.__file__).parent)
-        self.chain.deploy()
-        gateways = [self.chain.gateway(f"g-{number}") for number in (1, 2)]
-        self.gateways: dict[str, Author] = dict(zip(HOMES, [gateways[0], *gateways], strict=True))
-        self.homes: dict[str, Device] = {
-            home: self.chain.device("prosumer", home[4:], gateway=self.gateways[home])
-            for home in HOMES
-        }
-        names = {home[4:]: "family" for home in HOMES}
-        self.chain.member("family")
-        limits = {"settled_h": 1, "keep_h": 1_440, "debt_max": 800 * PRICE}
-        for call in scenario.setup_calls(organisation="ewz", homes=names, settings=limits):
-            self.chain.call(self.chain.org(), f"trading.{call.function}", **call.args)
-        self.first = self.chain.clock.ms // scenario.SLOT_MS + 1
-        self.empty = self.chain.snapshot()
-
-    def sign(self, home: str, function: str, **args: Any) -> bytes:
-        """Return a signed call of a home."""
-        return self.chain.sign_call(self.homes[home], f"trading.{function}", **args)
-
-    def said(self, home: str, slot: int, given: int, drawn: int) -> bytes:
-        """Return a meter's signed reading."""
-        slots = [scenario.Slot(self.first + slot, given, drawn)]
-        return self.chain.sign_reading(self.homes[home], scenario.measurements(slots))
-
-    def ordered(self, *vertices: tuple[str, list[bytes]]) -> list[list[str]]:
-        """Put vertices in this order, each by the gateway of a home; return their outcomes' codes."""
-        codes: list[list[str]] = []
-        for home, records in vertices:
-            done = self.chain.batch(records, gateway=self.gateways[home])
-            codes.append([outcome.code for outcome in done])
-        return codes
-
-    def state(self) -> dict[str, Any]:
-        """Return everything that the contract keeps."""
-        return self.chain.states("trading")
 
 
 @pytest.fixture(scope="module")
