@@ -17,16 +17,19 @@ from running_node import STREAM, RunningNode, reading
 from drystone.client.rest import Client
 from drystone.errors import DrystoneError, NotHere
 from drystone.formats import cose
+from drystone.formats.senml import Measurement, write_pack
 from drystone.home.admission import Role, init_gateway_home
 from drystone.home.config import PeerSettings
 from drystone.home.keyfolder import read_key_file
 from drystone.home.layout import Identity, init_home
 from drystone.proof.trust import parse_trust
 from drystone.proof.verify import verify_file
-from drystone.records.record import write_call, write_record
+from drystone.records.key import SecretKey
+from drystone.records.record import enrolment_proof, write_call, write_record
 
 WAIT_S_MAX = 40.0
 GATEWAY_MEMORY_MAX = 200_000_000
+NEW = SecretKey.generate(cose.ALG_EDDSA, b"2" * 32)
 Result = TypeVar("Result")
 
 
@@ -201,8 +204,23 @@ def test_gateway_that_is_cut_off_foresees_outcomes_which_become_final_when_the_l
     called = operator_call(gateway, far, "registry", "profile", profile)
     (answer,) = far.submit([called], wait="provisional")
     assert answer.outcome == "accepted"
-    stranger = operator_call(gateway, far, "registry", "enrol", {"members": []})
-    (answer,) = far.submit([stranger], wait="provisional")
+    # A device that is enrolled behind the cut is let in at once: its enrolment lies in the gateway's own chain.
+    proof = enrolment_proof(secret=NEW, iss="ewz", sub="m-2", ledger=gateway.identity.ledger)
+    members = {"members": [{"sub": "m-2", "proof": proof.hex(), "profile": "meter"}]}
+    pack = write_pack([Measurement("e", "Wh", 5, None)])
+    new = write_record(
+        secret=NEW, iss="ewz", sub="m-2", epoch=0, seq=0, payload=pack, content_type=cose.SENML
+    )
+    (answer,) = far.submit([new], wait="provisional")
+    assert answer.code == "member-unknown"
+    (answer,) = far.submit(
+        [operator_call(gateway, far, "registry", "enrol", members)], wait="provisional"
+    )
+    assert answer.outcome == "accepted"
+    (answer,) = far.submit([new], wait="provisional")
+    assert (answer.code, answer.outcome) == ("stored", "accepted")
+    wrong = operator_call(gateway, far, "registry", "enrol", {"members": []})
+    (answer,) = far.submit([wrong], wait="provisional")
     assert answer.outcome == "arguments-malformed"
     assert height_of(far) == before
     stream = far.get("/v1/streams/ewz/m-1", {"view": "provisional"})
@@ -215,6 +233,8 @@ def test_gateway_that_is_cut_off_foresees_outcomes_which_become_final_when_the_l
     until(lambda: record(far, 1, "provisional"))
     gateway.node.start()
     final = until(lambda: record(far, 1))
+    until(lambda: gateway.near().get("/v1/streams/ewz/m-2"))
+    until(lambda: far.get("/v1/streams/ewz/m-2"))
     assert final["finality"] == "final"
     until(
         lambda: (

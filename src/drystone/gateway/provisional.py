@@ -11,7 +11,7 @@ Source: design.md section 3.6 (provisional view).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from drystone import limits
 from drystone.errors import Unavailable
 from drystone.ledger.change import OrderedVertex, Outcome, Unreadable
 from drystone.ledger.differences import Difference, Told
+from drystone.ledger.view import Reader
 from drystone.records.record import Record, Verified
 from drystone.storage.vertices import StoredVertex
 from drystone.workers.checked import Position, position_of
@@ -79,6 +80,47 @@ class Unordered(Protocol):
         ...
 
 
+class PendingRows:
+    """Rows of the registry that are pending: an enrolment that lies here lets its device in before it is final."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, bytes | None] = {}
+        self._watchers: list[Callable[[Mapping[bytes, bytes | None]], None]] = []
+
+    @property
+    def some(self) -> bool:
+        """Whether there are any."""
+        return bool(self._rows)
+
+    def over(self, below: Reader) -> Reader:
+        """Give the view that shows pending rows over `below`."""
+        return _RowsOver(self._rows, below)
+
+    def watch(self, *watchers: Callable[[Mapping[bytes, bytes | None]], None]) -> None:
+        """Tell these which rows have changed, on the loop."""
+        self._watchers += watchers
+
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Take over what is pending now."""
+        before = dict(self._rows)
+        changed = {key for key in {*before, *rows} if before.get(key, b"") != rows.get(key, b"")}
+        self._rows.clear()
+        self._rows.update(rows)
+        if changed:
+            for watcher in self._watchers:
+                watcher({key: rows.get(key) for key in changed})
+
+
+class _RowsOver:
+    def __init__(self, rows: Mapping[bytes, bytes | None], below: Reader) -> None:
+        self._rows = rows
+        self._below = below
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the pending value under `key`, else the one below."""
+        return self._rows[key] if key in self._rows else self._below.get(key)
+
+
 class ProvisionalFeed:
     """Keeps the executor's provisional view up with what is here."""
 
@@ -88,6 +130,7 @@ class ProvisionalFeed:
         executor: ProvisionalExecutor,
         vertices: Vertices,
         clock_ms: Callable[[], int],
+        rows: PendingRows | None = None,
     ) -> None:
         self._executor = executor
         self._vertices = vertices
@@ -101,6 +144,7 @@ class ProvisionalFeed:
         """By author, vertices that continue one which is not here yet."""
         self._waiters: dict[bytes, list[asyncio.Future[None]]] = {}
         self._listeners: list[Callable[[News], None]] = []
+        self._rows = rows or PendingRows()
         self._wake = asyncio.Event()
         self._asked_again = False
         self._stopping = False
@@ -152,7 +196,8 @@ class ProvisionalFeed:
             self._answer(own_id)
         if done.differences:
             self._tell(News((), done.differences))
-        self._asked_again = self._asked_again or done.again or self._full
+        ask = done.again or self._full or self._rows.some
+        self._asked_again = self._asked_again or ask
         self._full = False
         self._wake.set()
 
@@ -239,6 +284,8 @@ class ProvisionalFeed:
             first: dict[bytes, OrderedVertex | None] = dict.fromkeys(pended.again)
             self._queue = {**first, **self._queue}
         self._in_view, self._size, self._full = pended.vertices, pended.size, pended.full
+        if pended.registry is not None:
+            self._rows.replace(pended.registry)
         if pended.told or pended.differences:
             self._tell(News(pended.told, pended.differences))
 

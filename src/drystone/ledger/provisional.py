@@ -15,7 +15,6 @@ Pure: no clock, no disk. Source: design section 3.6, requirement "beyond" 6.
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import dropwhile, islice
 from typing import Final, NamedTuple
 
@@ -24,28 +23,16 @@ from drystone.ledger import keyspace, rows
 from drystone.ledger.apply import Memory, apply
 from drystone.ledger.change import Block, OrderedVertex, Outcome
 from drystone.ledger.differences import Difference, Told, by_vertex, differences
+from drystone.ledger.layers import NO_ROOT, ROW_BYTES, Below, Layer, size_of
 from drystone.ledger.view import View
 from drystone.records import stream
 from drystone.records.vertex import VertexHeader
-from drystone.trees import log
-from drystone.trees.log import Edge
-
-ROW_BYTES: Final = 200
-"""What a value in a layer costs beside key and value, roughly."""
-
-LAYER_BYTES: Final = 2_000
-"""What a layer, and what was told of it, costs beside that ..."""
-
-LOOK_BYTES: Final = 64
-"""... and what each key costs that it looked at."""
 
 PARTLY_BLOCKS_MAX: Final = 256
 """Blocks for which joined layers that are final in part are waited for; then what is left of them is made anew."""
 
 FINAL_REMEMBERED: Final = 4_096
 """Vertices remembered as final: one of them that is given late is not taken."""
-
-_NO_ROOT: Final = bytes(32)
 
 
 class Given(NamedTuple):
@@ -63,20 +50,6 @@ KNOWN: Final = Given(taken=True, told=None, differences=())
 EARLY: Final = Given(taken=True, told=None, differences=(), early=True)
 
 
-@dataclass(slots=True, eq=False)
-class _Layer:
-    """Pending vertices and what they do over what is below; more than one where layers were joined for room."""
-
-    vertices: dict[bytes, None]
-    writes: Mapping[bytes, bytes | None]
-    reads: frozenset[bytes]
-    """What it looked at beside what it wrote; who writes a value is taken to have looked at it."""
-    prefixes: frozenset[bytes]
-    size: int
-    partly: bool = False
-    """Some of its vertices are final: nothing goes on from its values until all are."""
-
-
 class Provisional:
     """A state over `view` with vertices that are not ordered yet. One thread at a time."""
 
@@ -84,14 +57,15 @@ class Provisional:
         """Begin with nothing pending; `view` moves by itself, and after each move `settle` is called."""
         self.view = view
         self._bytes_max = bytes_max
-        self._layers: list[_Layer] = []
-        self._top: dict[bytes, _Layer] = {}
+        self._layers: list[Layer] = []
+        self._top: dict[bytes, Layer] = {}
         """Which layer wrote a key last."""
         self._sorted: list[bytes] = []
         """The keys of `_top` but for streams, which the pipeline never lists."""
         self._told: dict[bytes, Told] = {}
         self._again: dict[bytes, None] = {}
         self._final: dict[bytes, None] = {}
+        self._registry_moved = False
         self._streams: dict[bytes, tuple[bytes, stream.Stream]] = {}
         self._keys: dict[bytes, bytes] = {}
         """One object for each key that layers looked at."""
@@ -141,11 +115,11 @@ class Provisional:
             self._again.pop(vertex_id, None)
             return EARLY
         self._time_ms = max(self._time_ms, time_ms)
-        below = _Below(self)
+        below = Below(self.view, self)
         memory = Memory()
         memory.streams = self._streams
         height = self.view.height + 1
-        block = Block(height, self._time_ms, (vertex,), _NO_ROOT, 0)
+        block = Block(height, self._time_ms, (vertex,), NO_ROOT, 0)
         change = apply(below, block, memory)
         if len(self._streams) > limits.PROVISIONAL_STREAMS_MAX:
             self._streams.clear()
@@ -192,6 +166,17 @@ class Provisional:
             self._again = dict.fromkeys([*ids, *self._again])
         self._put_down(kept, [*gone, *back])
         return tuple(found)
+
+    def registry(self) -> dict[bytes, bytes | None] | None:
+        """Give the pending rows of the registry, if they may have changed since this was last asked."""
+        if not self._registry_moved:
+            return None
+        self._registry_moved = False
+        return {
+            key: self._top[key].writes[key]
+            for key in self._sorted
+            if keyspace.space_of(key) in keyspace.REGISTRY
+        }
 
     def told(self, vertex_id: bytes) -> Told | None:
         """What was last told of a pending vertex; None of one that was never given, or is final."""
@@ -256,23 +241,24 @@ class Provisional:
     # --- layers ------------------------------------------------------------------------------------
 
     def _push(
-        self, vertex_id: bytes, writes: dict[bytes, bytes | None], below: "_Below", *, size: int
+        self, vertex_id: bytes, writes: dict[bytes, bytes | None], below: Below, *, size: int
     ) -> None:
         same = self._keys.setdefault
         reads = frozenset([same(key, key) for key in below.reads.difference(writes)])
-        size += _size_of(writes, reads)
-        layer = _Layer({vertex_id: None}, writes, reads, frozenset(below.prefixes), size)
+        size += size_of(writes, reads)
+        layer = Layer({vertex_id: None}, writes, reads, frozenset(below.prefixes), size)
         self._layers.append(layer)
+        self._note_registry(writes)
         self.size += size
         for key in writes:
             if key not in self._top and key[0] != keyspace.STREAM:
                 insort(self._sorted, key)
             self._top[key] = layer
 
-    def _take_off(self, vertices: Sequence[bytes]) -> list[_Layer]:
+    def _take_off(self, vertices: Sequence[bytes]) -> list[Layer]:
         """Mark vertices as final; give the layers of which nothing is pending any more."""
         final = dict.fromkeys(vertices)
-        gone: list[_Layer] = []
+        gone: list[Layer] = []
         for layer in self._layers:
             if final.keys().isdisjoint(layer.vertices):
                 continue
@@ -283,7 +269,7 @@ class Provisional:
         return gone
 
     def _first_disturbed(
-        self, gone: Collection[_Layer], writes: Mapping[bytes, bytes | None]
+        self, gone: Collection[Layer], writes: Mapping[bytes, bytes | None]
     ) -> int:
         """Give the number of the first layer that looked at something that is another thing now.
 
@@ -311,11 +297,13 @@ class Provisional:
             covered.update(changed.intersection(layer.writes))
         return len(self._layers)
 
-    def _put_down(self, kept: list[_Layer], gone: Sequence[_Layer]) -> None:
+    def _put_down(self, kept: list[Layer], gone: Sequence[Layer]) -> None:
         """Go on with these layers only."""
         if not gone:
             return
         self._large = False
+        for layer in gone:
+            self._note_registry(layer.writes)
         if not kept:
             self._keys.clear()
         from_below = self._layers[: len(gone)] == gone
@@ -333,6 +321,10 @@ class Provisional:
         self._top = {key: layer for layer in kept for key in layer.writes}
         self._sorted = sorted(key for key in self._top if key[0] != keyspace.STREAM)
 
+    def _note_registry(self, writes: Mapping[bytes, bytes | None]) -> None:
+        spaces = set(map(keyspace.space_of, writes))
+        self._registry_moved = self._registry_moved or not spaces.isdisjoint(keyspace.REGISTRY)
+
     def _make_room(self) -> None:
         """Join the older half of the layers, if need be all of them; full is what is large even so."""
         roomy = self._bytes_max - self._bytes_max // 4
@@ -349,49 +341,14 @@ class Provisional:
             writes.update(layer.writes)
         vertices = {one: None for layer in old for one in layer.vertices}
         reads = frozenset[bytes]().union(*[layer.reads for layer in old]).difference(writes)
-        size = _size_of(writes, reads)
+        size = size_of(writes, reads)
         size += sum(len(self._told[one].outcomes) + ROW_BYTES for one in vertices)
         prefixes = frozenset[bytes]().union(*[layer.prefixes for layer in old])
         partly = any(layer.partly for layer in old)
-        joined = _Layer(vertices, writes, reads, prefixes, size, partly)
+        joined = Layer(vertices, writes, reads, prefixes, size, partly)
         lower = set(old)
         for key in writes:
             if self._top[key] in lower:
                 self._top[key] = joined
         self.size += size - sum(layer.size for layer in old)
         self._layers[:count] = [joined]
-
-
-def _size_of(writes: Mapping[bytes, bytes | None], reads: frozenset[bytes]) -> int:
-    values = sum(
-        len(key) + (0 if value is None else len(value)) + ROW_BYTES for key, value in writes.items()
-    )
-    return values + LOOK_BYTES * len(reads) + LAYER_BYTES
-
-
-class _Below:
-    """The view that one vertex is applied over, which notes what was looked at; its root is not computed."""
-
-    def __init__(self, provisional: Provisional) -> None:
-        self._provisional = provisional
-        base = provisional.view
-        self.height = base.height
-        self.ledger = base.ledger
-        self.log: Edge = log.EMPTY
-        self.reads: set[bytes] = set()
-        self.prefixes: set[bytes] = set()
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value under `key`, and note it."""
-        self.reads.add(key)
-        return self._provisional.get(key)
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the pairs whose key starts with `prefix`, and note that they were asked for."""
-        self.prefixes.add(prefix)
-        return self._provisional.scan(prefix)
-
-    def root_after(self, writes: Mapping[bytes, bytes | None]) -> bytes:
-        """Return no root: nobody asks what a guess hashes to."""
-        assert writes is not None
-        return _NO_ROOT

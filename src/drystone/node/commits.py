@@ -6,7 +6,7 @@ right after its commit. Source: design.md sections 3.2 and 4.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from drystone.gateway.seal import Sealer
 from drystone.gateway.senders import Senders
@@ -49,7 +49,11 @@ class RightsWatch:
 
     def note(self, done: Executed) -> None:
         """Forget at once here; the verifiers are told by `run`."""
-        members = self._senders.change(done.writes)
+        self.note_rows(done.writes)
+
+    def note_rows(self, writes: Mapping[bytes, bytes | None]) -> None:
+        """The same for rows that changed, final or not."""
+        members = self._senders.change(writes)
         if members is None:
             self._all = True
         elif members:

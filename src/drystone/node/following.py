@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from drystone.engine.follow import FollowEngine, FollowRules, Tail
-from drystone.gateway.provisional import ProvisionalFeed
+from drystone.gateway.provisional import PendingRows, ProvisionalFeed
 from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Engine
 from drystone.gateway.senders import Senders
@@ -133,9 +133,11 @@ class Following:
             read_all=self._ledger_stale.get,
             read_flushed=lambda key: read_state(self._ledger_stale.database, key),
         )
-        senders = Senders(self.stale)
-        self.checker = InProcess(senders, ledger)
-        self._rights = RightsWatch(senders, self.checker)
+        pending = PendingRows()
+        self.senders = Senders(pending.over(self.stale))
+        self.checker = InProcess(self.senders, ledger)
+        self._rights = RightsWatch(self.senders, self.checker)
+        pending.watch(self._rights.note_rows)
         self.reads = Reads(ledger_read, vertices_read)
         last = self._ledger_stale.last
         self.height = last.height
@@ -156,7 +158,7 @@ class Following:
         self.feed: ProvisionalFeed | None = None
         if provisional:
             self.feed = ProvisionalFeed(
-                executor=executors.client, vertices=vertices, clock_ms=now_ms
+                executor=executors.client, vertices=vertices, rows=pending, clock_ms=now_ms
             )
         self.commits.tell_in_order(
             partial(remember, self.stale), self._rights.note, self._pulse.commit

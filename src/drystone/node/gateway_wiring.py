@@ -90,10 +90,6 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
         stack.callback(reader.close)
 
         streams = OwnStreams(mirror_read)
-        senders = Senders(streams)
-        checker = InProcess(senders, ledger)
-        positions = Positions(streams)
-        buffer = Buffer(monotonic_s=time.monotonic)
         room = DiskRoom(
             home,
             settings.storage,
@@ -108,6 +104,13 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             from drystone.node.following import open_beside
 
             following = await open_beside(identity, stack, lock=lock, room=room)
+            # What the executed ledger says, and what is foreseen of it, is newer than the mirror.
+            senders, checker = following.senders, following.checker
+        else:
+            senders = Senders(streams)
+            checker = InProcess(senders, ledger)
+        positions = Positions(streams)
+        buffer = Buffer(monotonic_s=time.monotonic)
         author = find_author(vertices, iss=node.organisation, sub=node.member, secret=node.secret)
         exchange = open_exchange(
             identity,

@@ -181,6 +181,7 @@ class Executor:
             view.vertices,
             view.size,
             view.full,
+            view.registry(),
         )
 
     def peek(self, key: bytes) -> bytes | None:

@@ -107,6 +107,8 @@ class Pended(NamedTuple):
     """Bytes that it holds."""
     full: bool
     """Whether it takes no more until some are final."""
+    registry: dict[bytes, bytes | None] | None = None
+    """The pending rows of the registry, where they may have changed."""
 
 
 class ProvedState(NamedTuple):

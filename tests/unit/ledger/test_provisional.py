@@ -447,3 +447,26 @@ def test_vertex_that_continues_one_which_is_not_here_waits_for_it() -> None:
     assert (given.taken, given.early, given.told) == (True, True, None)
     assert provisional.told(second.id) is None
     assert give(provisional, first, second) == [Told(1, b""), Told(1, b"")]
+
+
+def test_pending_rows_of_the_registry_are_told_once_and_leave_when_they_are_final() -> None:
+    village = Village()
+    world, provisional = village.world, Provisional(village.world.view)
+    give(provisional, village.piece([village.reading(0, 5)], 1))
+    assert provisional.registry() is None
+    newcomer = world.newcomer("m-9")
+    proof = world.proof("ewz", "m-9", newcomer.secret)
+    members = {"members": [{"sub": "m-9", "proof": proof, "profile": "electricity"}]}
+    enrolment = village.piece([world.call(world.operator, "registry", "enrol", members)])
+    reading = village.piece([world.reading(newcomer, 7)])
+    (enrolled, read) = give(provisional, enrolment, reading)
+    assert enrolled is not None
+    assert enrolled.of(0).code == "accepted"
+    assert read == Told(1, b""), "let in before the enrolment is final"
+    pending = provisional.registry()
+    assert pending is not None
+    assert keyspace.member("ewz", "m-9") in pending
+    assert keyspace.stream(("ewz", "m-9")) not in pending
+    assert provisional.registry() is None
+    village.take(provisional, [enrolment])
+    assert provisional.registry() == {}
