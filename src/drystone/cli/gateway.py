@@ -197,9 +197,39 @@ def up(
         os.environ["DRYSTONE__HTTP__HOST"] = host
     if port is not None:
         os.environ["DRYSTONE__HTTP__PORT"] = str(port)
-    if open_home(home).settings.node.role != "gateway":
-        raise HomeInvalid(f"{home} is no gateway's: its config.toml has another role")
+    if open_home(home).settings.node.role == "node":
+        raise HomeInvalid(f"{home} is a node's: start it with `drystone up`")
     become(home)
+
+
+@command(app)
+def recover(
+    home: options.Home = options.HOME_DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """After restoring a gateway from a backup: let it find out where it stopped, before it seals.
+
+    The gateway must not run. When it is started it takes and stores what comes, seals nothing, and
+    asks its peers what they have of it; once an uplink has told, it goes on in a new epoch.
+
+    Example:
+      drystone gateway recover --home /srv/gateway
+    """
+    from drystone.errors import HomeInvalid
+    from drystone.home.layout import open_home
+    from drystone.node.gateway_epoch import MARKER
+    from drystone.workers.processes import locked
+
+    identity = open_home(home)
+    if identity.settings.node.role != "gateway":
+        raise HomeInvalid(f"{home} is no gateway's: its config.toml has another role")
+    with locked(identity.home):
+        (home / MARKER).touch(mode=0o600)
+    emit(
+        {"ok": True, "home": str(home)},
+        as_json=as_json,
+        text=lambda: facts([("recovers", home), ("next", f"drystone gateway up --home {home}")]),
+    )
 
 
 @command(app)

@@ -12,7 +12,7 @@ requirement S1.22.
 from collections.abc import Sequence
 from typing import Final
 
-from drystone.errors import Refused
+from drystone.errors import Refused, Unavailable
 from drystone.formats import cose, senml
 from drystone.formats.senml import Measurement
 from drystone.gateway.answer import Answer, Wait
@@ -41,11 +41,15 @@ class Attestor:
         senders: Senders,
         ledger: bytes,
     ) -> None:
-        self._author = author
+        self._author: Author | None = author
         self._intake = intake
         self._positions = positions
         self._senders = senders
         self._ledger = ledger
+
+    def renew(self, author: Author | None) -> None:
+        """Sign as this author from now on, in its epoch; None: sign nothing, no position is known to be free."""
+        self._author = author
 
     async def attest(
         self, device: str, measurements: Sequence[Measurement], *, wait: Wait | None
@@ -53,41 +57,44 @@ class Attestor:
         """Sign one reading of `device` and take it in; see `Intake.submit` for the answer.
 
         Raises:
-            Overloaded, DiskFull: nothing was taken.
+            Overloaded, DiskFull, Unavailable: nothing was taken.
         """
         self._intake.check_room(0, wait)
+        author = self._author
+        if author is None:
+            raise Unavailable("this gateway was restored and does not know yet where it stopped")
         try:
-            record = self._write(check_id(device), senml.write_pack(measurements))
+            record = self._write(author, check_id(device), senml.write_pack(measurements))
         except Refused as error:
             return Answer(error.code, str(error))
         # No wait lies between choosing the position and taking it.
         checked = summarise(
-            [Verified(record, self._author.secret.public.cose_key())], generation=0, flaws=[]
+            [Verified(record, author.secret.public.cose_key())], generation=0, flaws=[]
         )
         return (await self._intake.take(checked, wait=wait))[0]
 
-    def _write(self, device: str, payload: bytes) -> Record:
-        probe = self._sign(device, payload, epoch=self._author.epoch, seq=PROBE_SEQUENCE)
+    def _write(self, author: Author, device: str, payload: bytes) -> Record:
+        probe = _sign(author, device, payload, epoch=author.epoch, seq=PROBE_SEQUENCE)
         rights = self._senders.rights(probe)
         epoch, seq = self._positions.next_place(
             (probe.iss, probe.sub, device),
-            epoch=max(self._author.epoch, rights.subject.epoch_min),
+            epoch=max(author.epoch, rights.subject.epoch_min),
         )
-        record = self._sign(device, payload, epoch=epoch, seq=seq)
+        record = _sign(author, device, payload, epoch=epoch, seq=seq)
         check_rights(record, rights, self._ledger)
         return record
 
-    def _sign(self, device: str, payload: bytes, *, epoch: int, seq: int) -> Record:
-        author = self._author
-        return check_form(
-            write_record(
-                secret=author.secret,
-                iss=author.iss,
-                sub=author.sub,
-                epoch=epoch,
-                seq=seq,
-                payload=payload,
-                content_type=cose.SENML,
-                device=device,
-            )
+
+def _sign(author: Author, device: str, payload: bytes, *, epoch: int, seq: int) -> Record:
+    return check_form(
+        write_record(
+            secret=author.secret,
+            iss=author.iss,
+            sub=author.sub,
+            epoch=epoch,
+            seq=seq,
+            payload=payload,
+            content_type=cose.SENML,
+            device=device,
         )
+    )

@@ -52,7 +52,8 @@ class Buffer:
         return Buffered(self._vertices, self._records, self._bytes)
 
     def load(self, store: VertexDB, mirror: MirrorDB, *, iss: str, sub: str) -> None:
-        """Count what an earlier process left: own vertices behind the place up to which outcomes are here. Blocks."""
+        """Count anew: own vertices behind the place up to which outcomes are here. Blocks."""
+        self._vertices = self._records = self._bytes = 0
         place = mirror.place
         after = (iss, sub, -1, -1) if place is None else (iss, sub, *place)
         while found := store.listed((iss, sub), after=after, limit=limits.LIST_ROWS_MAX):

@@ -139,8 +139,7 @@ class Sealer:
         self._positions = positions
         self._held = HeldBatches(positions) if held is None else held
         self._links = links
-        self._author = author
-        self._author_key = author.secret.public.cose_key()
+        self._author, self._author_key = author, author.secret.public.cose_key()
         self._ledger = ledger
         self._pace = pace
         self._run_in_worker = run_in_worker
@@ -149,8 +148,15 @@ class Sealer:
         self._stored: deque[Batch] = deque()
         self._urgent = False
         self._last_seal_s = 0.0
+        self._paused = False
+        self._beginning: Sequence[bytes] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
+
+    @property
+    def author(self) -> Author:
+        """The gateway as author of its next vertex."""
+        return self._author
 
     @property
     def unsealed_records(self) -> int:
@@ -183,6 +189,21 @@ class Sealer:
         """Wait for the order of a vertex that an earlier process sealed."""
         batch.durable.set_result(None)
         self._held.hold(vertex, [batch])
+
+    def pause(self) -> None:
+        """Store what comes, seal nothing: it is not known where this author's chain ends."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Seal again: nobody has a vertex of this author that is not here."""
+        self._paused = False
+        self.poke()
+
+    def begin(self, author: Author, *, cite: Sequence[bytes]) -> None:
+        """Go on in a new epoch, with an empty vertex that continues `author.parent` and cites other heads as well."""
+        self._author = author
+        self._beginning = cite
+        self.resume()
 
     def hold(self, vertex: StoredVertex) -> None:
         """Wait for the order of another author's vertex too: what is ordered through never passes it."""
@@ -217,6 +238,8 @@ class Sealer:
                 await self._rest()
                 began_s = loop.time()
                 fresh, self._fresh = self._fresh, []
+                if self._beginning is not None and not self._stopping:
+                    await self._seal_first(self._beginning)
                 if self._is_time(fresh):
                     await self._seal(fresh)
                 elif fresh:
@@ -236,10 +259,10 @@ class Sealer:
 
     async def _rest(self) -> None:
         """Wait until something arrives, or until what lingers has lingered long enough."""
-        if self._fresh or self._stopping:
+        if self._fresh or self._stopping or self._beginning is not None:
             return
         timeout = None
-        if self._stored:
+        if self._stored and not self._paused:
             timeout = (self._pace.linger_ms - self._lingered_ms()) / 1000
             if timeout <= 0:
                 return
@@ -251,7 +274,7 @@ class Sealer:
 
     def _is_time(self, fresh: list[Batch]) -> bool:
         """Whether what is there becomes a vertex now."""
-        if self._stopping or not (fresh or self._stored):
+        if self._stopping or self._paused or not (fresh or self._stored):
             return False
         if self._lingered_ms() >= self._pace.linger_ms or (self._urgent and self._engine.idle):
             return True
@@ -274,6 +297,25 @@ class Sealer:
             self._stored.append(batch)
             _resolve(batch.durable)
 
+    async def _seal_first(self, cite: Sequence[bytes]) -> None:
+        """Seal the empty vertex with which a new epoch begins."""
+        links = [*cite, *self._links()][: limits.VERTEX_LINKS_MAX]
+        draft = _Draft([], self._author, links, self._clock_ms(), self._held.ordered_through)
+        try:
+            vertex, stored = await self._run_in_worker(lambda: self._write(draft))
+        except Unavailable:
+            await asyncio.sleep(RETRY_S)
+            return
+        self._beginning = None
+        self._go_on(vertex, stored, [])
+
+    def _go_on(self, vertex: OrderedVertex, stored: StoredVertex, chosen: list[Batch]) -> None:
+        """The vertex is durable: the next one follows it, whoever orders is told."""
+        author = self._author
+        self._author = author._replace(seq=author.seq + 1, parent=stored.id)
+        self._held.hold(stored, chosen)
+        self._engine.submit(vertex, stored.id)
+
     async def _seal(self, fresh: list[Batch]) -> None:
         """Seal as many batches as fit into one vertex, oldest first; store the rest."""
         chosen, rest = _choose([*self._stored, *fresh])
@@ -287,8 +329,7 @@ class Sealer:
             await asyncio.sleep(RETRY_S)
             return
         self._last_seal_s = asyncio.get_running_loop().time()
-        author = self._author
-        self._author = author._replace(seq=author.seq + 1, parent=stored.id)
+        author = draft.author
         base = 0
         for batch in chosen:
             where = Sealed(stored.id, author.iss, author.sub, author.epoch, author.seq, base)
@@ -299,8 +340,7 @@ class Sealer:
             batch.sealed.set_result(where)
         # Others may have been adopted meanwhile: only what was sealed leaves.
         self._stored = deque(batch for batch in self._stored if batch.where is None)
-        self._held.hold(stored, chosen)
-        self._engine.submit(vertex, stored.id)
+        self._go_on(vertex, stored, chosen)
         unsaved = [batch for batch in rest if batch.row is None]
         if unsaved:
             await self._save(unsaved)

@@ -31,11 +31,12 @@ from drystone.trees import log
 
 
 class Settled(NamedTuple):
-    """Vertices that are ordered now, with the codes of their records that were not accepted, and how far that goes."""
+    """Vertices that are ordered, as a peer told and as was checked; not stored yet."""
 
     ordered: Sequence[OrderedHere]
-    place: tuple[int, int] | None
-    checkpoint: note.Checkpoint | None
+    """With the codes of their records that were not accepted; only what was not known before."""
+    done: Done
+    checkpoint: note.Checkpoint
 
 
 def read_outcomes(block: OrderedBlock) -> BlockOutcomes:
@@ -110,15 +111,14 @@ class Uplink:
         """The newest checkpoint that was believed."""
         return self._checkpoint
 
-    def take(self, done: Done) -> Settled:
-        """Check and store the outcomes of own vertices; blocks, and on return they survive power loss.
+    def check(self, done: Done) -> Settled | None:
+        """Check outcomes of own vertices; None where there is nothing. Blocks.
 
         Raises:
-            BlockForged: something does not lead to a signed checkpoint; nothing was stored.
-            DiskFull, Broken: as `Database.transaction`.
+            BlockForged: something does not lead to a signed checkpoint.
         """
         if not done.blocks:
-            return Settled((), self._mirror.place, self._checkpoint)
+            return None
         outcomes = [read_outcomes(block) for block in done.blocks]
         checkpoint = check_vouched(done.blocks, trust=self._trust)
         before = self._checkpoint
@@ -134,16 +134,21 @@ class Uplink:
         ]
         # A block that holds several own vertices may come with each of them: what is known is not told again.
         known = self._known([one.vertex for one in ordered])
-        ordered = [one for one in ordered if one.vertex not in known]
-        signed = done.blocks[-1].checkpoint or b""
+        return Settled([one for one in ordered if one.vertex not in known], done, checkpoint)
+
+    def store(self, settled: Settled) -> None:
+        """Store what was checked; on return it survives power loss, and the bodies may go. Blocks.
+
+        Raises: DiskFull, Broken: as `Database.transaction`.
+        """
+        done = settled.done
         self._mirror.follow(
             [SeenBlock(block.height, block.size, block.entry) for block in done.blocks],
-            ordered=ordered,
-            checkpoint=signed,
+            ordered=settled.ordered,
+            checkpoint=done.blocks[-1].checkpoint or b"",
             place=done.place,
         )
-        self._checkpoint = checkpoint
-        return Settled(ordered, done.place, checkpoint)
+        self._checkpoint = settled.checkpoint
 
     def _known(self, vertices: Sequence[bytes]) -> set[bytes]:
         """Give those whose outcome is here already."""

@@ -18,19 +18,20 @@ from drystone.errors import DiskFull, DrystoneError, PeerFault
 from drystone.gateway.sync.effects import Arrived, Effects, Own, PeerName, SyncBounds
 from drystone.gateway.sync.holdings import VertexHoldings
 from drystone.gateway.sync.messages import (
+    Frontier,
     Heads,
 )
 from drystone.gateway.sync.peers import Peers, PeerStatus
 from drystone.gateway.sync.session import Session
+from drystone.gateway.sync.wire import type_of
 from drystone.home.authority import TlsFiles
 from drystone.home.config import SyncSettings
-from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.limits import VERTEX_LINKS_MAX
 from drystone.node.announcing import Announcer
 from drystone.node.sides import Carrier, Serves
 from drystone.records.dag import Author
-from drystone.records.key import PublicKey, SecretKey, trusted_cose_key
+from drystone.records.key import SecretKey
 from drystone.records.vertex import VertexHeader
 from drystone.storage.vertices import StoredVertex, VertexDB
 from drystone.transport.links import Hooks, Links, PeerReport, keys_on
@@ -82,12 +83,15 @@ class _LinkSession:
         self.session = session
         self._wall_ms = wall_ms
         self.heard = False
+        self.frontier = False
+        """Whether the peer has told where chains end there."""
 
     def opened(self, now_ms: int) -> Effects:
         return self.session.opened(now_ms, time_ms=self._wall_ms())
 
     def received(self, message: bytes, now_ms: int) -> Effects:
         self.heard = True
+        self.frontier = self.frontier or type_of(message) is Frontier
         return self.session.received(message, now_ms)
 
     def tick(self, now_ms: int) -> Effects:
@@ -97,7 +101,7 @@ class _LinkSession:
 class Exchange:
     """All sessions of a process, over its links, its store and its role's part."""
 
-    def __init__(
+    def __init__(  # tidy: long, because its parameters are all that sync needs of a process
         self,
         *,
         own: Own,
@@ -120,7 +124,7 @@ class Exchange:
     ) -> None:
         """Read the certificates; nothing is opened before `run`.
 
-        `store_read` is for the reading thread; `height` is of the last block here; `carrier` makes other links than TLS.
+        `store_read` is for the reading thread; `height` is of the last block; `carrier` makes other links than TLS.
 
         Raises: TlsFilesInvalid, ConfigInvalid.
         """
@@ -136,6 +140,7 @@ class Exchange:
         self._clock_ms, self._wall_ms = clock_ms, wall_ms
         self.peers = Peers(own=own, store=holdings, bounds=bounds or SyncBounds())
         self._sessions: dict[PeerName, Session] = {}
+        self._driven: dict[PeerName, _LinkSession] = {}
         self._unopened: dict[PeerName, _LinkSession] = {}
         """Sessions whose peer has said nothing yet."""
         self._parts: Parts | None = None
@@ -198,6 +203,14 @@ class Exchange:
         tips = self.holdings.tips(limit=4 * VERTEX_LINKS_MAX)
         whole = [own_id for own_id in tips if self.holdings.has_body(own_id)]
         return whole[:VERTEX_LINKS_MAX]
+
+    def knows_all(self) -> bool:
+        """Whether an uplink has told where all chains end there, and no vertex of them is missing here."""
+        return any(
+            driven.frontier and not driven.session.behind
+            for name, driven in self._driven.items()
+            if name in self._uplinks
+        )
 
     def heads(self) -> list[Heads]:
         """Give where every author's chain ends here."""
@@ -275,11 +288,13 @@ class Exchange:
         session.committed(self._told_height, now_ms)
         self._sessions[peer] = session
         log.debug("session with %s/%s, dialled: %s", *peer, dialled)
-        wrapped = self._unopened[peer] = _LinkSession(session, self._wall_ms)
-        return wrapped
+        driven = _LinkSession(session, self._wall_ms)
+        self._driven[peer] = self._unopened[peer] = driven
+        return driven
 
     def _on_closed(self, peer: Author, fault: DrystoneError | None) -> None:
         session = self._sessions.pop(peer, None)
+        self._driven.pop(peer, None)
         self._unopened.pop(peer, None)
         now_ms = self._clock_ms()
         if isinstance(fault, PeerFault):
@@ -364,22 +379,3 @@ class Exchange:
             return
         self.links.act(peer, effects)
         await self._on_effects(peer, effects)
-
-
-def keys_of_authors(view: Reader) -> Callable[[str, str, bytes], PublicKey | None]:
-    """Give the function that finds the key of a gateway's vertices, as far as the registry is known here.
-
-    A retired key counts: what it signed stays. A revoked one does not, and nobody without the gateway's role.
-    """
-
-    def key_of(iss: str, sub: str, kid: bytes) -> PublicKey | None:
-        row = view.get(keyspace.member(iss, sub))
-        if row is None or rows.GATEWAY not in rows.decode_member(row).roles:
-            return None
-        row = view.get(keyspace.member_key(iss, sub, kid))
-        key = rows.decode_key_row(row) if row is not None else None
-        if key is None or key.status == rows.REVOKED:
-            return None
-        return trusted_cose_key(key.cose_key)
-
-    return key_of

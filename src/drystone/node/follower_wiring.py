@@ -19,8 +19,9 @@ from drystone.home.admission import take_admission
 from drystone.home.authority import TlsFiles
 from drystone.home.layout import Identity, write_endpoints
 from drystone.home.room import DiskRoom
+from drystone.node.author_keys import keys_of_authors
 from drystone.node.clocks import monotonic_ms, now_ms
-from drystone.node.exchange import Exchange, keys_of_authors
+from drystone.node.exchange import Exchange
 from drystone.node.following import Following, FollowParts, Front, open_executor, own_pids
 from drystone.service.front_parts import TakesNone
 from drystone.service.proofs import Proofs

@@ -11,11 +11,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from drystone.errors import DatabaseCorrupt, DiskFull, Refused
+from drystone.errors import (
+    DatabaseCorrupt,
+    DiskFull,
+    MemberSuspended,
+    Refused,
+    VertexFork,
+    VertexPlace,
+)
 from drystone.formats import cbor
+from drystone.gateway.batch import Batch
 from drystone.gateway.buffer import Buffer, Pruner
 from drystone.gateway.own_streams import OwnStreams
+from drystone.gateway.positions import Positions
 from drystone.gateway.registry_copy import Asked, RegistryCopy
+from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.sync.effects import Arrived, Effects, PeerName
@@ -23,8 +33,10 @@ from drystone.gateway.sync.messages import Done, Rows
 from drystone.gateway.uplink import Uplink
 from drystone.gateway.verifiers import RecordChecker
 from drystone.home.room import DiskRoom
-from drystone.ledger.change import ALREADY
+from drystone.ledger.change import ALREADY, Unreadable
+from drystone.limits import LIST_ROWS_MAX, VERTEX_RECORDS_MAX
 from drystone.node.exchange import Exchange, Run
+from drystone.node.gateway_epoch import GatewayEpoch
 from drystone.records.record import check_form
 from drystone.records.vertex import VertexHeader, decode_header
 from drystone.storage.mirror import MirrorDB, OrderedHere
@@ -42,6 +54,9 @@ SAVE_S: Final = 2.0
 
 TAKEN: Final = frozenset({ALREADY})
 """Codes after which a position is taken all the same."""
+
+FORKED: Final = frozenset({VertexFork.code, VertexPlace.code, MemberSuspended.code})
+"""Codes with which a vertex is refused as a whole because its author's chain forked, or was suspended for that."""
 
 log = logging.getLogger("drystone.node")
 
@@ -63,6 +78,9 @@ class GatewayPart:
         sealer: Sealer,
         buffer: Buffer,
         room: DiskRoom,
+        epoch: GatewayEpoch,
+        positions: Positions,
+        reopened: Reopened,
         own: tuple[str, str],
         write: Run,
     ) -> None:
@@ -77,6 +95,9 @@ class GatewayPart:
         self._sealer = sealer
         self._buffer = buffer
         self._room = room
+        self._epoch = epoch
+        self._positions = positions
+        self._reopened = reopened
         self._own = own
         self._write = write
         self._copy = RegistryCopy(mirror)
@@ -92,8 +113,19 @@ class GatewayPart:
         self._room.check()
 
     def kept(self, stored: Sequence[StoredVertex], arrived: Sequence[Arrived]) -> None:
-        """Others' vertices are durable: they lie here to be passed on."""
-        del stored, arrived
+        """Others' vertices lie here to be passed on; an own one that was not here says that this one was restored."""
+        for one, arrival in zip(stored, arrived, strict=True):
+            if (one.iss, one.sub) != self._own:
+                continue
+            self._epoch.pause("a peer has vertices of this gateway that it has not")
+            header = arrival.header
+            if arrival.body is not None:
+                positions = _positions_at(arrival.body, range(header.count))
+                self._streams.replay(positions, number=one.number)
+                continue
+            place = self._mirror.place
+            if place is None or (header.epoch, header.seq) > place:  # Else its outcome came before.
+                self._buffer.sealed(records=header.count, size=header.length)
 
     async def opened(self, peer: PeerName) -> None:
         """Ask an uplink for outcomes and for the registry."""
@@ -132,6 +164,10 @@ class GatewayPart:
             return
         for peer in sorted(self._unheard):
             await self._ask_done(exchange, peer)
+        if self._epoch.is_ready():
+            # While nothing is sealed: what is counted here stays as it is.
+            await self._retake_forked()
+            self._epoch.begin()
         now_s = asyncio.get_running_loop().time()
         since_s = now_s - self._copied_s
         for status in exchange.status():
@@ -162,10 +198,15 @@ class GatewayPart:
     # --- outcomes ----------------------------------------------------------------------------------
 
     async def _take(self, done: Done) -> None:
-        settled = await self._write(lambda: self._uplink.take(done))
-        if not settled.ordered:
+        settled = await self._write(lambda: self._uplink.check(done))
+        if settled is None:
             return
         own = await self._write(lambda: self._read_own(settled.ordered))
+        # Before the outcome is stored: if the process dies in between, it is told again.
+        for one in settled.ordered:
+            if one.vertex in own and self._refused_whole(own[one.vertex][0], one):
+                await self._retake(one)
+        await self._write(lambda: self._uplink.store(settled))
         for one in settled.ordered:
             found = own.get(one.vertex)
             if found is None:
@@ -178,6 +219,62 @@ class GatewayPart:
         if dropped:
             log.info("%d bodies that are ordered left the disk", dropped)
 
+    def _refused_whole(self, header: VertexHeader, one: OrderedHere) -> bool:
+        """Whether a vertex was refused because its author's chain forked: its records are not to blame."""
+        codes = set(one.codes.values())
+        if not codes or len(one.codes) < header.count:
+            return False
+        suspended = codes == {MemberSuspended.code} and self._epoch.is_suspended(header.epoch)
+        return suspended or codes <= {VertexFork.code, VertexPlace.code}
+
+    async def _retake_forked(self) -> None:
+        """Take the records of own vertices in again that lie on a branch which may never be ordered.
+
+        From the lowest place on at which this gateway has two vertices; what is ordered all the same is `already` then.
+        """
+        numbers = await self._write(self._find_forked)
+        for number in numbers:
+            await self._take_in_again(number)
+        await self._write(
+            lambda: self._buffer.load(
+                self._vertices, self._mirror, iss=self._own[0], sub=self._own[1]
+            )
+        )
+
+    def _find_forked(self) -> list[int]:
+        """Give numbers of own vertices from the first forked place on that are not known to be ordered; blocking."""
+        places = self._vertices.forked_places(limit=LIST_ROWS_MAX)
+        forked = [place[2:] for place in places if place[:2] == self._own]
+        if not forked:
+            return []
+        epoch, seq = min(forked)
+        numbers: list[int] = []
+        after = (*self._own, epoch, seq - 1)
+        while found := self._vertices.listed(self._own, after=after, limit=LIST_ROWS_MAX):
+            known = self._mirror.ordered_among([one.id for one in found])
+            numbers += [one.number for one in found if one.id not in known]
+            last = found[-1]
+            after = (*self._own, last.epoch, last.seq)
+        return numbers
+
+    async def _retake(self, one: OrderedHere) -> None:
+        """Take the records of a vertex that was refused as a whole in again: the next epoch's vertices hold them."""
+        self._epoch.pause(f"a vertex was refused: {next(iter(one.codes.values()))}")
+        stored = await self._write(lambda: self._vertices.find(one.vertex))
+        if stored is not None:
+            await self._take_in_again(stored.number)
+
+    async def _take_in_again(self, number: int) -> None:
+        """Make the records of an own vertex intake once more, durable before anything else is done."""
+        body = await self._write(lambda: self._vertices.body(number))
+        if not body:
+            return
+        items = await self._reopened.items(split_sequence(body))
+        batch = Batch.of_items([item for item in items if not isinstance(item, Unreadable)])
+        (batch.row,) = await self._write(lambda: self._vertices.add_intake([body]))
+        self._positions.adopt(batch)
+        self._sealer.adopt(batch)
+
     def _read_own(
         self, ordered: Sequence[OrderedHere]
     ) -> Mapping[bytes, tuple[VertexHeader, list[Position]]]:
@@ -187,7 +284,8 @@ class GatewayPart:
             stored = self._vertices.find(one.vertex)
             if stored is None or (stored.iss, stored.sub) != self._own:
                 continue
-            refused = [index for index, code in one.codes.items() if code not in TAKEN]
+            kept = TAKEN | FORKED
+            refused = [index for index, code in one.codes.items() if code not in kept]
             positions: list[Position] = []
             body = self._vertices.body(stored.number) if refused else None
             if body is not None:
@@ -239,15 +337,19 @@ class GatewayPart:
             self._copying = None
 
 
+def split_sequence(body: bytes) -> list[bytes]:
+    """Give the records of an own body. Raises: DatabaseCorrupt."""
+    try:
+        return cbor.split_sequence(body, items_max=VERTEX_RECORDS_MAX)
+    except Refused as error:
+        raise DatabaseCorrupt(f"vertices.db: a body is no sequence: {error}") from error
+
+
 def _positions_at(body: bytes, indexes: Sequence[int]) -> list[Position]:
     """Give the positions of some records of a body; what is no record has none."""
     positions: list[Position] = []
     wanted = set(indexes)
-    try:
-        raws = cbor.split_sequence(body, items_max=2_048)
-    except Refused as error:
-        raise DatabaseCorrupt(f"vertices.db: a body is no sequence: {error}") from error
-    for index, raw in enumerate(raws):
+    for index, raw in enumerate(split_sequence(body)):
         if index not in wanted:
             continue
         try:

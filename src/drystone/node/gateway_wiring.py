@@ -32,6 +32,7 @@ from drystone.gateway.intake import Bounds, FoundPlace, Intake
 from drystone.gateway.own_streams import OwnStreams
 from drystone.gateway.positions import Positions
 from drystone.gateway.recover import find_author
+from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.sync.effects import Own
@@ -42,8 +43,10 @@ from drystone.home.admission import make_mirror, take_admission
 from drystone.home.authority import TlsFiles
 from drystone.home.layout import Home, Identity, write_endpoints
 from drystone.home.room import DiskRoom
+from drystone.node.author_keys import keys_of_authors
 from drystone.node.clocks import monotonic_ms, now_ms
-from drystone.node.exchange import Exchange, keys_of_authors
+from drystone.node.exchange import Exchange
+from drystone.node.gateway_epoch import MARKER, GatewayEpoch
 from drystone.node.gateway_part import GatewayPart
 from drystone.node.gateway_recovery import GatewayRecovery
 from drystone.proof.trust import parse_trust
@@ -150,6 +153,16 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             room=room,
             find_place=_nowhere,
         )
+        attestor = Attestor(
+            author=author, intake=intake, positions=positions, senders=senders, ledger=ledger
+        )
+        epoch = GatewayEpoch(
+            sealer=sealer,
+            attestor=attestor,
+            exchange=exchange,
+            view=streams,
+            marker=home.root / MARKER,
+        )
         budget = settings.storage.budget_bytes
         keep_bytes = settings.gateway.keep_bytes
         if following is not None:
@@ -172,6 +185,9 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             sealer=sealer,
             buffer=buffer,
             room=room,
+            epoch=epoch,
+            positions=positions,
+            reopened=Reopened(store=vertices, checker=checker),
             own=(node.organisation, node.member),
             write=writer.run,
         )

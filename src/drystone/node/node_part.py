@@ -30,8 +30,9 @@ from drystone.home.layout import Identity
 from drystone.home.room import DiskRoom
 from drystone.ledger import keyspace
 from drystone.ledger.change import OrderedVertex
+from drystone.node.author_keys import keys_of_authors
 from drystone.node.clocks import monotonic_ms, now_ms
-from drystone.node.exchange import Exchange, Run, keys_of_authors
+from drystone.node.exchange import Exchange, Run
 from drystone.records.key import PublicKey
 from drystone.service.dag_service import peer_info
 from drystone.service.proofs import Proofs

@@ -18,7 +18,7 @@ from drystone.proof.block import BlockEntry, encode_block
 from drystone.proof.finality import node_finality, sign_checkpoint
 from drystone.proof.trust import Trust
 from drystone.records.key import SecretKey
-from drystone.storage.mirror import MirrorDB, SeenBlock
+from drystone.storage.mirror import MirrorDB, OrderedHere, SeenBlock
 from drystone.storage.outcomes import BlockOutcomes, all_outcomes, encode_outcomes
 from drystone.trees import log
 
@@ -103,13 +103,24 @@ def mirror(tmp_path: Path) -> Iterator[MirrorDB]:
     made.close()
 
 
-def uplink(mirror: MirrorDB) -> Uplink:
-    return Uplink(mirror=mirror, trust=trust(), held=lambda own_id: own_id != vertex(4))
+class Following(Uplink):
+    """An uplink whose word is stored as soon as it is checked."""
+
+    def take(self, done: Done) -> list[OrderedHere]:
+        settled = self.check(done)
+        if settled is None:
+            return []
+        self.store(settled)
+        return list(settled.ordered)
+
+
+def uplink(mirror: MirrorDB) -> Following:
+    return Following(mirror=mirror, trust=trust(), held=lambda own_id: own_id != vertex(4))
 
 
 def test_outcomes_that_lead_to_a_signed_checkpoint_are_kept(chain: Chain, mirror: MirrorDB) -> None:
-    settled = uplink(mirror).take(chain.done(2, 4, 7))
-    assert [one.height for one in settled.ordered] == [2, 7]
+    ordered = uplink(mirror).take(chain.done(2, 4, 7))
+    assert [one.height for one in ordered] == [2, 7]
     found = mirror.order_of(vertex(7))
     assert found is not None
     assert (found.position, found.codes) == (0, {1: "stream-gaps"})
@@ -212,13 +223,13 @@ def test_an_exception_of_a_vertex_that_the_block_has_not_is_forged(chain: Chain)
 
 def test_an_outcome_that_comes_again_is_told_once(chain: Chain, mirror: MirrorDB) -> None:
     followed = uplink(mirror)
-    assert [one.height for one in followed.take(chain.done(2)).ordered] == [2]
-    assert [one.height for one in followed.take(chain.done(2, 3)).ordered] == [3]
+    assert [one.height for one in followed.take(chain.done(2))] == [2]
+    assert [one.height for one in followed.take(chain.done(2, 3))] == [3]
 
 
 def test_nothing_new_changes_nothing(mirror: MirrorDB) -> None:
     followed = uplink(mirror)
-    assert followed.take(Done((0, 0), (), False)) == ((), None, None)
+    assert followed.check(Done((0, 0), (), False)) is None
 
 
 # --- the registry's copy -----------------------------------------------------------------------------
