@@ -62,6 +62,8 @@ class VertexHoldings(Notices):
         self._store = store
         self._key_of = key_of
         self._wants = wants or _everybodys
+        self._names: dict[Author, Author] = {}
+        """One object for each author, however many vertices it has."""
         self._places: dict[bytes, Place] = {}
         self._heads: dict[Author, dict[bytes, tuple[int, int]]] = {}
         self._tops: dict[Author, dict[bytes, tuple[int, int]]] = {}
@@ -238,6 +240,7 @@ class VertexHoldings(Notices):
     def _add(self, own_id: bytes, header: VertexHeader) -> list[bytes]:
         """Put a vertex in; give evidence if it forks."""
         author = Author(header.iss, header.sub)
+        author = self._names.setdefault(author, author)
         place = Place(author, header.epoch, header.seq)
         ends = self._heads.get(author, {})
         doubtful = header.seq == 0 or header.parent not in ends

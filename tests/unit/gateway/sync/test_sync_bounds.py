@@ -63,6 +63,7 @@ BOUNDS = {
     "session._parts": limits.SYNC_WHOLE_BYTES_MAX // 2**19,
     "claims._claims": AUTHORS + limits.SYNC_BODIES_MAX,
     "claims._partials": limits.SYNC_BODIES_MAX,
+    "holdings._names": AUTHORS,
     "holdings._places": limits.DAG_HEADERS_MAX,
     "holdings._heads": AUTHORS,
     "holdings._tops": AUTHORS,
