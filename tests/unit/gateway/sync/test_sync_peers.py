@@ -147,7 +147,7 @@ def test_after_a_long_good_time_a_peer_begins_anew(stage: Stage) -> None:
     assert stage.peers.admits(ONE, later_ms + limits.PEER_BACKOFF_MS)
 
 
-def test_status_tells_of_linked_and_gone_peers(stage: Stage) -> None:
+def test_status_tells_of_linked_and_gone_peers_s0_51(stage: Stage) -> None:
     one = stage.linked(ONE, uplink=True)
     hand(one, Ping(bytes(8), 40))
     stage.linked(TWO)

@@ -94,7 +94,7 @@ def test_losses_on_a_link_that_never_breaks_are_mended_by_signs_of_life(seed: in
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_what_everybody_ends_with_does_not_depend_on_who_meets_first(
+def test_what_everybody_ends_with_does_not_depend_on_who_meets_first_s1_18(
     order: tuple[int, ...],
 ) -> None:
     net = Net(*(Gateway(f"g-{number}") for number in range(3)))

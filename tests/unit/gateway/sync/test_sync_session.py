@@ -90,7 +90,7 @@ def test_a_session_that_leaves_says_so_and_does_nothing_more() -> None:
 # --- vertices --------------------------------------------------------------------------------------
 
 
-def test_what_one_side_has_the_other_gets_whole() -> None:
+def test_what_one_side_has_the_other_gets_whole_s0_51() -> None:
     a, b = Gateway("g-0"), Gateway("g-1")
     a.put(*chain_of("g-0", 40), *chain_of("g-2", 3))
     b.put(*chain_of("g-1", 7))
