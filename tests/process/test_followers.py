@@ -252,6 +252,10 @@ def test_gateway_that_foresees_keeps_within_its_memory(gateway: Street) -> None:
     until(
         lambda: far.get("/v1/streams/ewz/m-1", {"view": "provisional"})["records"] == 20_000 or None
     )
+    numbers = far.get("/v1/gateway")
+    assert numbers["provisional_vertices"] > 10
+    assert numbers["provisional_waiting"] == 0
+    assert numbers["executed_height"] > 0
     status = Path(f"/proc/{gateway.other.pid('front')}/status").read_text()
     resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     assert int(resident.split()[1]) * 1024 < GATEWAY_MEMORY_MAX, resident

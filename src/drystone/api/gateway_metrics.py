@@ -50,6 +50,11 @@ class GatewayMetrics:
     memory_bytes: int
     restarts: int
     peers: Mapping[str, PeerNumbers]
+    executed_height: int = 0
+    """Last block executed here, where a follower runs beside the gateway."""
+    provisional_vertices: int = 0
+    provisional_waiting: int = 0
+    provisional_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,26 @@ GATEWAY_GAUGES: Final = (
         "drystone_gateway_uplink_height",
         "Height of the last block with a vertex of this gateway.",
         lambda m: m.uplink_height,
+    ),
+    GatewayGauge(
+        "drystone_gateway_executed_height",
+        "Height of the last block executed here; 0 without a provisional view.",
+        lambda m: m.executed_height,
+    ),
+    GatewayGauge(
+        "drystone_gateway_provisional_vertices",
+        "Vertices in the provisional view.",
+        lambda m: m.provisional_vertices,
+    ),
+    GatewayGauge(
+        "drystone_gateway_provisional_waiting",
+        "Vertices that are here and not in the provisional view yet.",
+        lambda m: m.provisional_waiting,
+    ),
+    GatewayGauge(
+        "drystone_gateway_provisional_bytes",
+        "Bytes that the provisional view keeps over the final state.",
+        lambda m: m.provisional_bytes,
     ),
     GatewayGauge(
         "drystone_gateway_registry_height",

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from drystone.engine.follow import FollowEngine, FollowRules, Tail
-from drystone.gateway.provisional import PendingRows, ProvisionalFeed
+from drystone.gateway.provisional import PendingRows, ProvisionalFeed, Waiting
 from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Engine
 from drystone.gateway.senders import Senders
@@ -195,6 +195,16 @@ class Following:
             service.foresees(ProvisionalService(service, executor=self._executors.client))
         self.commits.tell_in_order(service.commit)
         return service
+
+    @property
+    def executed_height(self) -> int:
+        """Height of the last block executed here."""
+        return self.engine.height
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """How much is provisional; None without a provisional view."""
+        return None if self.feed is None else self.feed.waiting
 
     @property
     def pids(self) -> dict[str, list[int]]:

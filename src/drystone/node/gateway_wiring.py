@@ -218,6 +218,7 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             wall_ms=now_ms,
             pids=[os.getpid()],
             restarts=restarts,
+            beside=following,
         )
         async with asyncio.TaskGroup() as group:
             watching = [] if following is None else await following.start(group)

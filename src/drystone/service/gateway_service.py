@@ -20,6 +20,7 @@ from drystone.gateway.answer import Answer, Wait
 from drystone.gateway.attest import Attestor
 from drystone.gateway.buffer import Buffer, used_bytes
 from drystone.gateway.intake import Intake
+from drystone.gateway.provisional import Waiting
 from drystone.gateway.seal import Sealer
 from drystone.gateway.sync.messages import Heads
 from drystone.gateway.sync.peers import PeerStatus
@@ -69,6 +70,20 @@ class Exchanging(Protocol):
         ...
 
 
+class Beside(Protocol):
+    """The follower beside a gateway, as its numbers show it."""
+
+    @property
+    def executed_height(self) -> int:
+        """Height of the last block executed here."""
+        ...
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """How much is provisional."""
+        ...
+
+
 class GatewayService:
     """One running gateway, as its HTTP front sees it."""
 
@@ -89,7 +104,10 @@ class GatewayService:
         wall_ms: Callable[[], int],
         pids: Sequence[int],
         restarts: int,
+        beside: Beside | None = None,
     ) -> None:
+        """Take a gateway's parts over; `beside` is the follower that runs beside it, where one does."""
+        self._beside = beside
         self._identity = identity
         self._intake = intake
         self._attestor = attestor
@@ -282,7 +300,13 @@ class GatewayService:
         lag_ms, used, mirrored = await self._run(self._read_disk)
         links = () if self._exchange is None else self._exchange.report()
         last = self._mirror.last
+        beside = self._beside
+        foreseen = None if beside is None else beside.waiting
         return GatewayMetrics(
+            executed_height=0 if beside is None else beside.executed_height,
+            provisional_vertices=0 if foreseen is None else foreseen.vertices,
+            provisional_waiting=0 if foreseen is None else foreseen.queued,
+            provisional_bytes=0 if foreseen is None else foreseen.size,
             buffered_vertices=waiting.vertices,
             buffered_records=waiting.records,
             buffered_bytes=waiting.bytes,
