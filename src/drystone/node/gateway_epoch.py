@@ -7,21 +7,39 @@ has told all it knows, the gateway goes on in the next epoch with an empty verte
 A file in the home holds through a restart that this is under way. Source: design.md sections 3.3 and 3.4.
 """
 
+import asyncio
 import logging
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.gateway.attest import Attestor
 from drystone.gateway.seal import Sealer
+from drystone.gateway.sync.messages import Point
 from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
+from drystone.limits import VERTEX_LINKS_MAX
 from drystone.node.exchange import Exchange
 from drystone.records.dag import Author
+from drystone.records.vertex import decode_header
+
+BODIES_S: Final = 60.0
+"""How long bodies of own vertices are waited for once all headers are here."""
+
+WANTED_LOOKED_AT: Final = 256
 
 log = logging.getLogger("drystone.node")
 
 MARKER: Final = "recover"
 """Name of the file in a home whose gateway must find out where it stopped."""
+
+
+class _Whole(NamedTuple):
+    """Where a branch of the own chain is whole to, and its vertices behind that whose bodies are not here."""
+
+    place: tuple[int, int]
+    id: bytes
+    behind: tuple[bytes, ...]
 
 
 class GatewayEpoch:
@@ -43,6 +61,7 @@ class GatewayEpoch:
         self._view = view
         self._marker = marker
         self._paused = False
+        self._informed_s: float | None = None
         if marker.exists():
             self.pause("the home says so")
 
@@ -62,30 +81,74 @@ class GatewayEpoch:
         self._attestor.renew(None)
 
     def is_ready(self) -> bool:
-        """Whether this gateway waits, and an uplink has told all that it knows."""
-        return self._paused and self._exchange is not None and self._exchange.knows_all()
+        """Whether this gateway waits, and an uplink has told all that it knows, and given the bodies that there are."""
+        exchange = self._exchange
+        if not self._paused or exchange is None or not exchange.knows_all():
+            self._informed_s = None
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if self._informed_s is None:
+            self._informed_s = now_s
+        return now_s - self._informed_s > BODIES_S or not self._lacks_bodies(exchange)
 
     def begin(self) -> None:
-        """Begin the next epoch, behind every vertex of this gateway that is known here now."""
+        """Begin the next epoch, behind every vertex of this gateway that is known here now.
+
+        Its parent is the last vertex that is whole here: one whose body is nowhere can never be ordered, and would hold
+        up what follows it. It is cited all the same, in case its body turns up.
+        """
         exchange = self._exchange
         assert exchange is not None, "only an exchange makes it ready"
         author = self._sealer.author
-        heads = exchange.holdings.heads_of(Author(author.iss, author.sub))
-        if heads:
-            last = max(heads, key=lambda head: (head.epoch, head.seq, head.id))
-            epoch = max(last.epoch + 1, self._epoch_min())
+        found = sorted(
+            (self._whole(exchange, head) for head in exchange.holdings.heads_of(self._own())),
+            key=lambda one: one.place,
+        )
+        heads = exchange.holdings.heads_of(self._own())
+        if found and heads:
+            last = found[-1]
+            highest = max(head.epoch for head in heads)
+            epoch = max(highest + 1, self._epoch_min())
             author = author._replace(epoch=epoch, seq=0, parent=last.id)
-            others = [head.id for head in heads if head.id != last.id]
-            self._sealer.begin(author, cite=others)
+            cite = [own_id for one in reversed(found) for own_id in (*one.behind, one.id)]
+            cite = [own_id for own_id in dict.fromkeys(cite) if own_id != last.id]
+            self._sealer.begin(author, cite=cite)
             log.warning(
-                "epoch %d begins behind %d/%d, with %d other heads",
-                epoch, last.epoch, last.seq, len(others),
-            )  # fmt: skip
+                "epoch %d begins behind %d/%d, citing %d more", epoch, *last.place, len(cite)
+            )
         else:
             self._sealer.resume()
         self._attestor.renew(author)
         self._paused = False
         self._marker.unlink(missing_ok=True)
+
+    def _own(self) -> Author:
+        author = self._sealer.author
+        return Author(author.iss, author.sub)
+
+    def _lacks_bodies(self, exchange: Exchange) -> bool:
+        """Whether bodies of own vertices are still to come."""
+        own = self._own()
+        for own_id, _ in islice(exchange.holdings.wanted(), WANTED_LOOKED_AT):
+            place = exchange.holdings.find(own_id)
+            if place is not None and place.author == own:
+                return True
+        return False
+
+    def _whole(self, exchange: Exchange, head: Point) -> _Whole:
+        """Give the last vertex of a branch that is whole here, with those behind it that are not."""
+        holdings = exchange.holdings
+        behind: list[bytes] = []
+        own_id, place = head.id, (head.epoch, head.seq)
+        while not holdings.has_body(own_id) and len(behind) < VERTEX_LINKS_MAX:
+            raw = holdings.header(own_id)
+            parent = None if raw is None else decode_header(raw).parent
+            at = None if parent is None else holdings.find(parent)
+            if parent is None or at is None:
+                break
+            behind.append(own_id)
+            own_id, place = parent, (at.epoch, at.seq)
+        return _Whole(place, own_id, tuple(reversed(behind)))
 
     def is_suspended(self, epoch: int) -> bool:
         """Whether the ledger takes no vertices of this gateway in this epoch any more, as far as is known here."""
