@@ -62,7 +62,7 @@ def init(  # tidy: long, because its parameters are the command's options
     it takes and keeps what comes, cut off.
 
     Example:
-      drystone gateway init --org ewz --name gw-7 --uplink ewz/node-1@10.0.0.1:8421
+      drystone gateway init --org ewz --name gw-7 --uplink ewz/n-1@10.0.0.1:8421
     """
     from drystone.home.admission import REQUEST_FILE, init_gateway_home
 

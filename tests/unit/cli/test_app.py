@@ -20,7 +20,10 @@ from drystone.cli.reference import reference
 from drystone.errors import DatabaseCorrupt, DrystoneError, MemberUnknown, Overloaded
 
 HEAVY = ("httpx", "fastapi", "pydantic", "numpy", "cryptography", "rich", "apsw", "uvicorn")
-WITHOUT_JSON = {"demo", "demo battery", "demo maintenance", "demo real", "dev", "gateway up", "up"}
+WITHOUT_JSON = {
+    *("demo", "demo battery", "demo branches", "demo maintenance", "demo real", "demo village"),
+    *("dev", "gateway up", "up"),
+}
 
 run = CliRunner()
 
