@@ -7,25 +7,16 @@ rights be looked up again. Nothing here decides: `apply` does.
 Place in a record's life: intake. Source: design.md section 4 (checks on a stale view spare work).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drystone.errors import Refused
-from drystone.formats import cbor
-from drystone.ledger import keyspace
-from drystone.ledger.rights import Rights, find_rights
+from drystone.ledger.rights import Rights, find_rights, members_touched
 from drystone.ledger.view import Reader
 from drystone.records.record import Record
 from drystone.workers.verifier import Rows, SenderName
 
 SENDERS_REMEMBERED_MAX: Final = 131_072
-
-OF_MEMBERS: Final = frozenset({keyspace.MEMBER, keyspace.KEY})
-"""Spaces whose rows concern the one member that their keys name."""
-
-
-_FIRST_BYTE: Final = itemgetter(0)
 
 
 class Senders:
@@ -59,7 +50,7 @@ class Senders:
 
     def change(self, writes: Mapping[bytes, bytes | None]) -> Sequence[tuple[str, str]] | None:
         """Forget whom a block's writes touch; give those members, None for everybody, empty for nobody."""
-        touched = _members_of(writes)
+        touched = members_touched(writes)
         if touched is not None and not touched:
             return ()
         self.generation += 1
@@ -83,23 +74,6 @@ class _Noting:
         if key not in self.rows:
             self.rows[key] = self._view.get(key)
         return self.rows[key]
-
-
-def _members_of(writes: Collection[bytes]) -> set[tuple[str, str]] | None:
-    """Give the members whose rights these keys may change; None when it may be everybody's."""
-    members: set[tuple[str, str]] = set()
-    # Nearly every block writes streams only; a key's first byte is its space.
-    if keyspace.REGISTRY.isdisjoint(map(_FIRST_BYTE, writes)):
-        return members
-    for key in writes:
-        space = keyspace.space_of(key)
-        if space not in keyspace.REGISTRY:
-            continue
-        if space not in OF_MEMBERS:
-            return None
-        _, iss, sub, *_ = cbor.split_sequence(key, items_max=8)
-        members.add((str(cbor.decode(iss)), str(cbor.decode(sub))))
-    return members
 
 
 _NOBODY: Final = Record(

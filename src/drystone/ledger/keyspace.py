@@ -20,8 +20,6 @@ CBOR, never empty (`rows.py`).
 | 11 evidence | iss, sub, kind, epoch | the two record or vertex ids of a fork |
 """
 
-from functools import lru_cache
-
 from drystone.formats import cbor
 
 META = 0
@@ -78,7 +76,6 @@ def member_key(iss: str, sub: str, kid: bytes) -> bytes:
     return key(KEY, iss, sub, kid)
 
 
-@lru_cache(maxsize=65_536)
 def stream(stream_id: tuple[str, ...]) -> bytes:
     """Return the key of a stream, `(iss, sub)` or `(iss, sub, device)`."""
     return key(STREAM, *stream_id)

@@ -5,7 +5,9 @@ stale view to spare work; `apply` calls it again and trusts nobody else's answer
 key, role, epoch and whether a reading fits its profile; it does not look at signatures or at the stream's runs.
 """
 
-from typing import NamedTuple, cast
+from collections.abc import Collection
+from operator import itemgetter
+from typing import Final, NamedTuple, cast
 
 from drystone.errors import (
     KeyMismatch,
@@ -19,7 +21,7 @@ from drystone.errors import (
     ProfileUnknown,
     RoleMissing,
 )
-from drystone.formats import cose, senml
+from drystone.formats import cbor, cose, senml
 from drystone.ledger import keyspace, rows
 from drystone.ledger.view import Reader
 from drystone.records.key import PublicKey, trusted_cose_key
@@ -28,6 +30,11 @@ from drystone.records.record import Record, stream_id
 
 LEDGER_PREFIX_BYTES = 8
 """A call names its ledger by the first bytes of the ledger's id."""
+
+OF_MEMBERS: Final = frozenset({keyspace.MEMBER, keyspace.KEY})
+"""Spaces whose rows concern the one member that their keys name."""
+
+_FIRST_BYTE: Final = itemgetter(0)
 
 
 class Sender(NamedTuple):
@@ -100,6 +107,23 @@ def find_rights(view: Reader, record: Record) -> Rights:
             raise ProfileUnknown(f"no profile {subject.profile!r} in {record.iss!r}")
         profile = rows.decode_profile(row)
     return Rights(sender, subject, profile, keyspace.stream(stream_id(record)))
+
+
+def members_touched(keys: Collection[bytes]) -> set[tuple[str, str]] | None:
+    """Return the members, (iss, sub), whose rights writing these state keys may change; None: it may be everybody's."""
+    members: set[tuple[str, str]] = set()
+    # Nearly every block writes streams only; a key's first byte is its space.
+    if keyspace.REGISTRY.isdisjoint(map(_FIRST_BYTE, keys)):
+        return members
+    for key in keys:
+        space = keyspace.space_of(key)
+        if space not in keyspace.REGISTRY:
+            continue
+        if space not in OF_MEMBERS:
+            return None
+        _, iss, sub, *_ = cbor.split_sequence(key, items_max=8)
+        members.add((str(cbor.decode(iss)), str(cbor.decode(sub))))
+    return members
 
 
 def check_rights(record: Record, rights: Rights, ledger: bytes) -> int | None:

@@ -1,7 +1,8 @@
 """The values of the registry: what stands under each key of `keyspace.py`, with its one encoding.
 
 Decoding trusts: these bytes were written by `registry.py` and stand in the authenticated state. A value that does not
-decode is `InvariantBroken`, never a refusal. Decoders remember by value bytes, so that a hot path decodes a row once.
+decode is `InvariantBroken`, never a refusal. Decoders remember the last rows by their bytes: profiles and organisations,
+which everybody shares. What is remembered of each sender is its rights, not its rows.
 """
 
 from collections.abc import Callable
@@ -199,9 +200,14 @@ def encode_evidence(ids: list[bytes]) -> bytes:
 
 Row = TypeVar("Row")
 
+ROWS_REMEMBERED_MAX = 512
+"""Rows of each kind: more would hold every device's a second time, beside its rights."""
+
+ROLES_REMEMBERED_MAX = 256
+
 
 def _decoder(build: Callable[[Any], Row]) -> Callable[[bytes], Row]:
-    @lru_cache(maxsize=16_384)
+    @lru_cache(maxsize=ROWS_REMEMBERED_MAX)
     def decode(value: bytes) -> Row:
         try:
             return build(cbor.decode(value))
@@ -213,7 +219,13 @@ def _decoder(build: Callable[[Any], Row]) -> Callable[[bytes], Row]:
 
 def _build_member(value: Any) -> Member:
     status, roles, profile, kid, epoch_min, vertex_epoch_min = value
-    return Member(status, tuple(roles), profile, kid, epoch_min, vertex_epoch_min)
+    return Member(status, _shared(tuple(roles)), profile, kid, epoch_min, vertex_epoch_min)
+
+
+@lru_cache(maxsize=ROLES_REMEMBERED_MAX)
+def _shared(roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the one tuple that all members with these roles have."""
+    return roles
 
 
 def _build_policy(value: Any) -> Policy:

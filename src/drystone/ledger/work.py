@@ -4,12 +4,13 @@
 Nothing here decides: `apply.py` does.
 """
 
+from collections.abc import Collection
+
 from drystone.contracts.runtime import Program
-from drystone.ledger import keyspace
 from drystone.ledger.change import Outcome
 from drystone.ledger.deployment import find_program
 from drystone.ledger.readings import Gathered
-from drystone.ledger.rights import Rights, find_rights
+from drystone.ledger.rights import Rights, find_rights, members_touched
 from drystone.ledger.view import Listed, Overlay, View
 from drystone.records import stream
 from drystone.records.record import Record
@@ -23,8 +24,8 @@ _SenderKey = tuple[str, str, bytes, str | None]
 class Memory:
     """What one executor remembers between blocks of one chain of views; never a source of truth.
 
-    Rights and programs are forgotten as soon as any registry or contract row changes. A remembered stream counts only
-    while the state holds the very bytes it was encoded to.
+    A member's rights are forgotten as soon as a row of its own changes, everybody's and all programs with any other
+    registry or contract row. A remembered stream counts only while the state holds the very bytes it was encoded to.
     """
 
     def __init__(self) -> None:
@@ -32,10 +33,15 @@ class Memory:
         self.programs: dict[str, Program] = {}
         self.streams: dict[bytes, tuple[bytes, stream.Stream]] = {}
 
-    def forget(self) -> None:
-        """Look rights and programs up again."""
-        self.rights.clear()
-        self.programs.clear()
+    def forget(self, written: Collection[bytes]) -> None:
+        """Look up again whatever the rows under these state keys may have changed."""
+        touched = members_touched(written)
+        if touched is None:
+            self.rights.clear()
+            self.programs.clear()
+        elif touched:
+            for sender in [sender for sender in self.rights if sender[:2] in touched]:
+                del self.rights[sender]
 
     def trim(self) -> None:
         """Keep the bounds; called once a block."""
@@ -134,8 +140,7 @@ class Work:
     def merge(self, writes: dict[bytes, bytes | None]) -> None:
         """Take over the writes of a record that succeeded as a whole."""
         self.overlay.merge(writes)
-        if any(keyspace.space_of(key) in keyspace.REGISTRY for key in writes):
-            self.memory.forget()
+        self.memory.forget(writes)
 
     def writes(self) -> dict[bytes, bytes | None]:
         """Return everything this block writes, sorted by key."""

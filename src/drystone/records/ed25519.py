@@ -80,7 +80,7 @@ def check_key_bytes(key: bytes) -> None:
         raise KeyMalformed(f"an Ed25519 key has 32 bytes, not {len(key)}")
     if key in SMALL_ORDER:
         raise KeyMalformed("the key has small order")
-    if not _is_reduced(key):
+    if key[31] | 0x80 == 0xFF and not _is_reduced(key):
         raise KeyMalformed("the key is not canonical")
 
 

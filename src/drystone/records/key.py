@@ -55,6 +55,7 @@ _OKP_HEAD: Final = bytes.fromhex("a3010120062158 20")  # {1: OKP, -1: Ed25519, -
 _EC2_HEAD: Final = bytes.fromhex("a4010220012158 20")  # {1: EC2, -1: P-256, -2: x, -3: y}
 _EC2_MIDDLE: Final = bytes.fromhex("22 5820")
 _KEYS_REMEMBERED: Final = 4096
+"""Keys in a backend's own form."""
 
 
 class Algorithm(NamedTuple):
@@ -164,7 +165,6 @@ def parse_cose_key(data: bytes) -> PublicKey:
     return key
 
 
-@lru_cache(maxsize=_KEYS_REMEMBERED)
 def trusted_cose_key(data: bytes) -> PublicKey:
     """Read a public key out of our own state: the form only, because enrolment made the full check.
 
@@ -230,15 +230,10 @@ ED25519_BACKENDS: Final[Mapping[str, Callable[[bytes, bytes, bytes], None]]] = {
 _equation: Final = next(iter(ED25519_BACKENDS.values()))
 
 
-@lru_cache(maxsize=_KEYS_REMEMBERED)
-def _checked_key(raw: bytes) -> bytes:
-    ed25519.check_key_bytes(raw)
-    return raw
-
-
 def _ed25519_verify(raw: bytes, message: bytes, signature: bytes) -> None:
     ed25519.check_signature_bytes(signature)
-    _equation(_checked_key(raw), message, signature)
+    ed25519.check_key_bytes(raw)
+    _equation(raw, message, signature)
 
 
 def _ed25519_check(raw: bytes) -> None:

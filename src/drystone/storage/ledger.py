@@ -13,6 +13,7 @@ Place in a record's life: where it stays. Source: design.md sections 3.5 to 3.7,
 import contextlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -40,6 +41,9 @@ SCHEMA: Final = Schema(
     statements=(*blocks.TABLES, *state.TABLES, *places.TABLES, tiles.TABLE, recent.TABLE),
     migrations={},
 )
+
+
+_stream_key: Final = lru_cache(maxsize=65_536)(keyspace.stream)  # Every record passes here.
 
 
 class Place(NamedTuple):
@@ -390,7 +394,7 @@ def postings_of(change: Change, block: Block) -> BlockPostings:
         item = block.vertices[vertex].records[index]
         record = item.record if isinstance(item, Verified) else item
         assert isinstance(record, Record), "an accepted item is a record"
-        streams.append(keyspace.stream(stream_id(record)))
+        streams.append(_stream_key(stream_id(record)))
         epochs.append(record.epoch)
         seqs.append(record.seq)
     return BlockPostings(streams, epochs, seqs)

@@ -19,7 +19,7 @@ from proof_vectors import code_of, facts_of, run, trust_vectors, vectors
 from test_proof_source_mutation import is_check, name_of
 
 from drystone.proof import trust
-from drystone.records import key, stream
+from drystone.records import stream
 
 CHECKED = [
     "trees.log:verify_inclusion",
@@ -110,8 +110,6 @@ def swapped(target: FunctionType, code: Any) -> Iterator[None]:
 
 
 def forget() -> None:
-    key._checked_key.cache_clear()
-    key.trusted_cose_key.cache_clear()
     stream._known.clear()
 
 
