@@ -37,6 +37,8 @@ def test_completeness_proof_shows_why_an_epoch_ended(tmp_path: Path, forked: boo
             assert "member-suspended" in (late.code, late.outcome)
         went_on = client.deliver([of_epoch(1, 0), of_epoch(1, 1)], wait="committed")
         assert [one.outcome for one in went_on] == ["accepted", "accepted"]
+        (at_once,) = client.deliver([of_epoch(1, 2)], wait="provisional")
+        assert at_once.finality == "final", "a node that orders by itself foresees nothing"
         proof = client.get_bytes("/v1/completeness/ewz/m-1")
         trust = parse_trust((tmp_path / "home" / "trust.json").read_bytes())
     verdict = verify_file(proof, trust)
