@@ -73,6 +73,8 @@ class Bodies:
         self._later: dict[bytes, None] = {}
         """Bodies that the peer asked for and that are still to come here."""
         self._cached: tuple[bytes, bytes] | None = None
+        self._moved_ms = 0
+        """When a piece of a body last came."""
 
     @property
     def fetching(self) -> int:
@@ -170,7 +172,7 @@ class Bodies:
         line = self._line
         pieces: list[tuple[bytes, int, int]] = []
         for own_id, fetch in list(self._fetching.items()):
-            due_ms = fetch.since_ms + line.bounds.answer_ms
+            due_ms = line.due_ms(fetch.since_ms, self._moved_ms)
             if line.now_ms < due_ms:
                 line.wake(due_ms)
                 continue
@@ -243,7 +245,8 @@ class Bodies:
             return
         fetch.total = body.total
         fetch.data += body.data
-        fetch.since_ms, fetch.tries = line.now_ms, 0
+        fetch.since_ms = self._moved_ms = line.now_ms
+        fetch.tries = 0
         if len(fetch.data) == fetch.total:
             self._finish(body.id, fetch)
         else:

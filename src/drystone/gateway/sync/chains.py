@@ -119,7 +119,7 @@ class Chains:
             self._strange.clear()
         question = self._question
         if question is not None:
-            due_ms = question.since_ms + line.bounds.answer_ms
+            due_ms = line.due_ms(question.since_ms, line.moved_ms)
             if line.now_ms >= due_ms:
                 question.tries += 1
                 if question.tries >= TRIES_MAX:

@@ -6,6 +6,8 @@ turn's end. Also here: the allowance for what is of no use, which honest peers h
 Place in a record's life: between vertex and order. Source: docs/spec/sync.md.
 """
 
+from typing import Final
+
 from drystone import limits
 from drystone.errors import HeadersFlood, MessagesFlood, PeerFault
 from drystone.gateway.sync.claims import Claims
@@ -13,6 +15,9 @@ from drystone.gateway.sync.effects import Arrived, Effects, Holdings, Own, PeerN
 from drystone.gateway.sync.messages import Hello, Message, Part
 from drystone.gateway.sync.wire import encode_message
 from drystone.records.vertex import VertexHeader, vertex_id
+
+PATIENCE: Final = 30
+"""Times of an answer that is waited for at most while other things arrive."""
 
 
 class Allowance:
@@ -57,6 +62,8 @@ class Line:
         self.out = Effects.none()
         self.sent_ms: int | None = None
         self.heard_ms: int | None = None
+        self.moved_ms = 0
+        """When something other than a sign of life was last heard."""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.look_ms = 0
         """Until then something may turn out not to have been stored."""
@@ -92,6 +99,15 @@ class Line:
     def vertex_id(self, header: VertexHeader) -> bytes:
         """Return a vertex's id on this ledger."""
         return vertex_id(header, self.own.ledger)
+
+    def due_ms(self, since_ms: int, moved_ms: int) -> int:
+        """Give the time at which a question put at `since_ms` counts as lost.
+
+        What is late on a thin link is not lost: while the link moves (last at `moved_ms`), it is waited for longer, but
+        not for ever, because on some links single messages are lost.
+        """
+        patient_ms = since_ms + PATIENCE * self.bounds.answer_ms
+        return min(patient_ms, max(since_ms, moved_ms) + self.bounds.answer_ms)
 
     def begin(self, now_ms: int) -> None:
         """Start a turn."""

@@ -252,7 +252,10 @@ class Session:
         line.heard_ms = line.now_ms
         line.messages_in += 1
         line.bytes_in += len(data)
-        self._dispatch(decode_message(data))
+        message = decode_message(data)
+        if not isinstance(message, Ping):
+            line.moved_ms = line.now_ms
+        self._dispatch(message)
 
     def _dispatch(self, message: Message) -> None:
         line = self._line
