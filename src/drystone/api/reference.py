@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from fastapi import FastAPI
 from starlette.routing import compile_path
 
-from drystone.api import metrics
+from drystone.api import gateway_metrics, metrics
 from drystone.api.openapi import describe
 from drystone.api.problems import status_of, title_of
 from drystone.errors import DrystoneError, Unavailable
@@ -231,9 +231,10 @@ def _operation_text(one: Operation) -> str:
 def metrics_page() -> str:
     """`docs/reference/metrics.md`: every metric with its type, label and meaning."""
     lines = [
-        "# Metrics\n\nGenerated from `src/drystone/api/metrics.py`; served at `/metrics` in"
-        " Prometheus' text format. No metric carries an\norganisation, a device or a value:"
-        " `/metrics` says how the node is, not what is measured.\n\n",
+        "# Metrics\n\nGenerated from `src/drystone/api/metrics.py` and `gateway_metrics.py`; served at"
+        " `/metrics` in Prometheus' text format. No metric carries an\norganisation, a device or a"
+        " value, but the peers that the operator named: `/metrics` says how the node is, not what is"
+        " measured.\n\n",
         "| metric | type | label | meaning |\n|---|---|---|---|\n",
     ]
     lines += [f"| `{one.name}` | gauge | | {one.help} |\n" for one in metrics.GAUGES]
@@ -243,5 +244,18 @@ def metrics_page() -> str:
     lines += [
         f"| `{name}` | {kind} | {labels} | {text} |\n"
         for name, kind, labels, text in metrics.TRAFFIC
+    ]
+    lines += [
+        "\n## Of a gateway\n\nA gateway has no ledger and tells these in place of what is above, beside"
+        " the numbers of HTTP requests, answers and restarts.\n\n",
+        "| metric | type | label | meaning |\n|---|---|---|---|\n",
+    ]
+    lines += [
+        f"| `{one.name}` | gauge | | {one.help} |\n" for one in gateway_metrics.GATEWAY_GAUGES
+    ]
+    lines += [
+        f"| `{one.name}{'_total' if one.rises else ''}` | {'counter' if one.rises else 'gauge'}"
+        f" | peer | {one.help} |\n"
+        for one in gateway_metrics.PER_PEER
     ]
     return "".join(lines)
