@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: demo demo-real test check unit bench vectors interop torture docs lock verifier clean help
+.PHONY: demo demo-real test check unit bench vectors interop torture sim docs lock verifier clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be done
@@ -51,8 +51,11 @@ interop: $(VENV)/dev ## Foreign verifiers (Go, Rust, Python) on fresh output of 
 bench: $(VENV)/dev ## Ratios against the limit, in one run, with the machine's facts
 	$(BIN)/python -m bench
 
-torture: $(VENV)/dev ## A thousand kill -9, 5,000 power losses of each database, 100,000 random contracts
+torture: $(VENV)/dev ## A thousand kill -9, 5,000 power losses of each database, 2,000 networks, 100,000 contracts
 	$(BIN)/python tools/torture.py
+
+sim: $(VENV)/dev ## One simulated network of gateways, with its trace: make sim SEED=7
+	$(BIN)/python -m drystone.sim.network --seed $(or $(SEED),1)
 
 vectors: $(VENV)/dev ## Regenerate test vectors from foreign programs; shows a diff if any changed
 	$(BIN)/python tools/vectors.py

@@ -21,6 +21,7 @@ from bench import (
     latency,
     machine,
     memory,
+    net,
     packs,
     receipts,
     single_writes,
@@ -41,6 +42,7 @@ LINES: dict[str, tuple[str, Callable[[Stage], list[Figure]]]] = {
     "h": ("receipts", receipts.figures),
     "i": ("single writes (paper, Table 1)", single_writes.figures),
     "j": ("a reading under a contract", contracts.figures),
+    "k": ("links and gateways, simulated", net.figures),
     "a": ("signatures alone", throughput.alone),
 }
 """In the order in which they run: the yardstick last, because the others take its readings."""
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [letter for letter in options.only.lower().replace(" ", "").split(",") if letter]
     unknown = sorted(set(wanted) - LINES.keys())
     if unknown:
-        parser.error(f"there is no line {', '.join(unknown)}; there are a to j")
+        parser.error(f"there is no line {', '.join(unknown)}; there are a to k")
     command = shlex.join(
         ["python", "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)]
     )

@@ -21,7 +21,7 @@ class Figure(NamedTuple):
     """One row of the table."""
 
     line: str
-    """Letter of the line it belongs to: a to j."""
+    """Letter of the line it belongs to: a to k."""
     name: str
     value: float
     unit: str

@@ -25,6 +25,8 @@ class Sizes:
     tree_keys: tuple[int, int]
     verifications: int
     single_writes: tuple[int, ...]
+    ingest_s: float
+    """Simulated seconds of line k's load."""
 
 
 FULL = Sizes(
@@ -42,6 +44,7 @@ FULL = Sizes(
     tree_keys=(1_000, 1_000_000),
     verifications=1_000,
     single_writes=(1, 100, 200, 300, 400, 500),
+    ingest_s=1.0,
 )
 
 QUICK = Sizes(
@@ -59,4 +62,5 @@ QUICK = Sizes(
     tree_keys=(1_000, 100_000),
     verifications=100,
     single_writes=(1, 10, 50),
+    ingest_s=0.3,
 )

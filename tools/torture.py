@@ -3,12 +3,14 @@
 Parts: `power` (simulated power losses of each database), `fail` (operations that fail, not persisted
 and persisted but reported failed), `full` (full disk), `kill` (kill -9 of a running node's front,
 executor and both), `gateway` (kill -9 of a gateway whose link comes and goes; two partitions that
-meet), `programs` (random contracts under two Pythons and two hash seeds). Each prints
-what it lived through and ends with exit code 1 when anything that was acknowledged is missing,
-`fsck` finds anything, or results differ. One seed repeats a run of all but `kill` and `gateway`.
+meet), `sync` (simulated networks of gateways and a node in virtual time), `programs` (random
+contracts under two Pythons and two hash seeds). Each prints what it lived through and ends with exit code 1 when anything that was acknowledged is missing,
+`fsck` finds anything, or results differ. One seed repeats a run of all but `kill` and `gateway`;
+`sync --seeds 1 --seed N` prints the trace of network N.
 """
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +32,7 @@ GATEWAY_KILLS = 500
 VERTICES = 1_000
 """Vertices that each of two partitions writes alone."""
 
+NETWORKS = 2_000
 PROGRAMS = 100_000
 ROUND = 250
 """Losses between two lines of progress; each round has a chain and a seed of its own."""
@@ -113,6 +116,29 @@ def run_gateways(*, count: int, seed: int) -> None:
     assert not met.faults, "; ".join(met.faults[:10])
 
 
+def run_networks(*, count: int, seed: int) -> None:
+    """Simulate networks, one per seed; of a single one print the trace."""
+    from drystone.sim.network import run_seed
+
+    logging.disable(logging.CRITICAL)  # Hosts complain of what is done to them; the trace has it.
+    began = time.monotonic()
+    vertices = records = crashes = forks = 0
+    for number in range(seed, seed + count):
+        result = run_seed(number)
+        if count == 1:
+            print("\n".join(result.trace))
+        assert result.wrong is None, f"network {number}: {result.wrong}"
+        vertices, records = vertices + result.vertices, records + result.records
+        crashes, forks = crashes + result.crashes, forks + result.forks
+        print(f"\rnetworks: {number - seed + 1:,} of {count:,}", end="", flush=True)
+    seconds = time.monotonic() - began
+    print(
+        f"\rnetworks: {count:,} ended in one set and one state; {vertices:,} vertices,"
+        f" {records:,} records acknowledged, {crashes:,} crashes, {forks:,} forks, {seconds:.0f} s"
+    )
+    logging.disable(logging.NOTSET)
+
+
 def run_programs(*, count: int, seed: int) -> None:
     """Run random contracts under two interpreters: see `random_programs.py`."""
     from random_programs import torture
@@ -128,16 +154,20 @@ def main() -> None:
     """Run the parts that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="Torture the stores and a node.")
     parser.add_argument(
-        "parts", nargs="*", choices=[*PARTS, "kill", "gateway", "programs", []], default=[]
+        "parts", nargs="*", choices=[*PARTS, "kill", "gateway", "sync", "programs", []], default=[]
     )
     parser.add_argument("--losses", type=int, default=LOSSES, help="of each kind, each database")
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--gateway-kills", type=int, default=GATEWAY_KILLS)
+    parser.add_argument("--seeds", type=int, default=NETWORKS, help="simulated networks")
     parser.add_argument("--programs", type=int, default=PROGRAMS)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     try:
-        for name in chosen.parts or [*PARTS, "kill", "gateway", "programs"]:
+        for name in chosen.parts or [*PARTS, "kill", "gateway", "sync", "programs"]:
+            if name == "sync":
+                run_networks(count=chosen.seeds, seed=chosen.seed)
+                continue
             if name == "programs":
                 run_programs(count=chosen.programs, seed=chosen.seed)
                 continue

@@ -19,8 +19,8 @@ from drystone.sim import net_check
 from drystone.sim.net_check import NotHeldError
 from drystone.sim.net_ground import ISS, NODE, Ground, make_ground
 from drystone.sim.net_host import Host
-from drystone.sim.net_life import Plan
 from drystone.sim.net_links import Network
+from drystone.sim.net_parts import Plan
 from drystone.sim.net_time import run_virtually
 from drystone.sim.profiles import Profile
 

@@ -195,7 +195,7 @@ def check_acknowledged(
 def check_outcomes_told(
     mirror: MirrorDB, name: str, blocks: Sequence[StoredBlock], authors: Mapping[bytes, str]
 ) -> None:
-    """A gateway's mirror knows of each of its ordered vertices where it went and what was refused. Raises: NotHeldError.
+    """A gateway's mirror knows of each of its ordered vertices where it went, what was refused. Raises: NotHeldError.
 
     `authors` gives the author of each vertex.
     """

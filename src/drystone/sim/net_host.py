@@ -15,8 +15,9 @@ from typing import cast
 from drystone.errors import Broken, DiskFailed, Unavailable
 from drystone.gateway.answer import ALREADY, STORED, Answer
 from drystone.sim.net_ground import Ground
-from drystone.sim.net_life import GatewayLife, Life, Machine, NodeLife, Plan, Say
+from drystone.sim.net_life import GatewayLife, Life, NodeLife
 from drystone.sim.net_links import Network
+from drystone.sim.net_parts import Machine, Plan, Say
 from drystone.sim.power_loss import Disk
 
 
@@ -42,7 +43,10 @@ class Host:
         self._network = network
         self._draw = draw
         self._say = say
-        self._machine = Machine(name, ground, plan, self.disk, network, draw, say, self._ended)
+        self.marks: set[str] = set()
+        self._machine = Machine(
+            name, ground, plan, self.disk, network, draw, say, self._ended, self.marks
+        )
 
     @property
     def node(self) -> NodeLife | None:
@@ -92,7 +96,7 @@ class Host:
             way = " > ".join(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
             self._say(f"{self.name} FAILS: {error!r} at {way}")
 
-    def _ended(self, life: Life, error: BaseException) -> None:
+    def _ended(self, life: object, error: BaseException) -> None:
         if self.life is not life:
             return
         first = _first(error)

@@ -4,26 +4,26 @@ Real are the stores (on a power-loss disk), intake, sealer, recovery, exchange, 
 gateway's mirror and uplink. Replaced is only what would start a thread, a process or a socket: records are checked
 inline, blocking work runs at once and then takes the time of an fsync, links are simulated.
 
-Place in a record's life: all of it up to the outcome's way back. Source: the two wirings.
+Place in a record's life: all of it, to the outcome's way back. Source: the two wirings.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from drystone.engine.local import BlockRules, LocalEngine
-from drystone.errors import Broken, DiskFull
-from drystone.formats import note
+from drystone.errors import Broken, DiskFull, InvariantBroken
+from drystone.gateway.attest import Attestor
 from drystone.gateway.buffer import Buffer, Pruner
 from drystone.gateway.convict import Convictor
+from drystone.gateway.doubles import Doubles
 from drystone.gateway.feeder import Feeder
 from drystone.gateway.forward import Forward
 from drystone.gateway.held import Held, LetGo
-from drystone.gateway.intake import Bounds, FoundPlace, Intake
+from drystone.gateway.intake import Bounds, Intake
 from drystone.gateway.own_streams import OwnStreams
 from drystone.gateway.positions import Positions
 from drystone.gateway.recover import Recovery, find_author
@@ -31,8 +31,8 @@ from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Engine, Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
-from drystone.gateway.sync.effects import Effects, Own, SyncBounds
-from drystone.gateway.sync.holdings import VertexHoldings
+from drystone.gateway.sync.effects import Effects, Own
+from drystone.gateway.sync.holdings import VertexHoldings, member_keys
 from drystone.gateway.uplink import Uplink
 from drystone.home.authority import TlsFiles
 from drystone.home.config import PeerSettings, SyncSettings
@@ -40,103 +40,42 @@ from drystone.home.room import DiskRoom
 from drystone.ledger.change import Block
 from drystone.ledger.genesis import PROTOCOL
 from drystone.ledger.view import Reader
+from drystone.node.author_keys import keys_of_authors
 from drystone.node.commits import Commits, RightsWatch, remember, settle
-from drystone.node.exchange import Exchange, keys_of_authors
+from drystone.node.exchange import Exchange
+from drystone.node.gateway_epoch import MARKER, GatewayEpoch
 from drystone.node.gateway_part import GatewayPart
 from drystone.node.gateway_recovery import GatewayRecovery
 from drystone.node.node_part import NodeExchange, NodePart, ToldEngine
 from drystone.node.sides import Carrier, Serves
-from drystone.proof.finality import sign_checkpoint
-from drystone.service.proofs import SignedHead
 from drystone.service.sync_reads import SyncReads
-from drystone.sim.net_ground import ISS, LEDGER, MIRROR, NODE, ORIGIN, VERTICES, Ground
-from drystone.sim.net_links import Chaos, Network
+from drystone.sim.net_ground import ISS, LEDGER, MIRROR, NODE, VERTICES
+from drystone.sim.net_parts import (
+    InlineChecker,
+    Machine,
+    Mark,
+    Room,
+    Signer,
+    convicting,
+    monotonic_ms,
+    nowhere,
+)
 from drystone.sim.net_ports import Ports
 from drystone.sim.net_time import now_ms
-from drystone.sim.power_loss import Disk
-from drystone.sim.profiles import Profile
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.mirror import MirrorDB
 from drystone.storage.vertices import VertexDB
 from drystone.transport.links import Hooks
-from drystone.workers.checked import Checked
 from drystone.workers.executor import Executor
 from drystone.workers.messages import Executed
-from drystone.workers.verifier import Checker, Rows, SenderName
 
-LINGER_MS: Final = 1_500
+LINGER_MS: Final = 3_000
 EXECUTE_S: Final = 0.004
 DISK_FULL_S: Final = 1.0
 FSYNC_S: Final = 0.002
-ROOM_BYTES: Final = 8_192
 KEEP_BYTES: Final = 1 << 40
 
 Result = TypeVar("Result")
-Say = Callable[[str], None]
-
-
-class Plan(NamedTuple):
-    """How a host is set up in a run."""
-
-    orders: bool
-    dials: Mapping[str, tuple[Profile, Chaos | None]]
-    bounds: SyncBounds
-    seal_records: int = 8
-    skew_ms: int = 0
-
-
-class Machine(NamedTuple):
-    """What a process finds where it starts."""
-
-    name: str
-    ground: Ground
-    plan: Plan
-    disk: Disk
-    network: Network
-    draw: random.Random
-    say: Say
-    ended: Callable[["Life", BaseException], None]
-    """Told when a part of the process has failed."""
-
-    def wall_ms(self) -> int:
-        """What this host believes the time to be."""
-        return now_ms() + self.plan.skew_ms
-
-
-class InlineChecker:
-    """The verifiers' twin without a process: checks at once, in the caller's turn."""
-
-    def __init__(self, senders: Senders, ledger: bytes) -> None:
-        self._senders = senders
-        self._checker = Checker(ledger)
-        self.batches = 0
-
-    async def check(self, sequence: bytes) -> Checked:
-        """Check every record of a CBOR sequence."""
-        return self._checker.check(sequence, self._ask)
-
-    async def forget(self, members: Sequence[tuple[str, str]] | None) -> None:
-        """Judge these members by newer rows from now on; None stands for everybody."""
-        self._checker.forget(self._senders.generation, members)
-
-    async def close(self) -> None:
-        """Nothing to end."""
-
-    def _ask(self, names: list[SenderName]) -> tuple[int, Rows]:
-        return self._senders.rows(names)
-
-
-class Room:
-    """Disk space, as intake and exchange ask for it."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-
-    def check(self) -> None:
-        """Refuse what would not fit. Raises: DiskFull."""
-        most = self._disk.bytes_max
-        if most is not None and self._disk.size + ROOM_BYTES > most:
-            raise DiskFull("no room on the simulated disk")
 
 
 class Life:
@@ -156,17 +95,15 @@ class Life:
         self.room = Room(machine.disk)
         self.author = find_author(
             self.vertices,
-            iss=ISS,
-            sub=machine.name,
-            secret=machine.ground.secrets[machine.name],
-        )
+            iss=ISS, sub=machine.name, secret=machine.ground.secrets[machine.name],
+        )  # fmt: skip
 
     def start(self) -> None:
         """Let the parts run."""
         self.spawn(self._begin())
 
     async def _begin(self) -> None:
-        raise NotImplementedError
+        raise InvariantBroken("a life is a gateway's or a node's")
 
     def spawn(self, work: Awaitable[Any]) -> None:
         """Run something as long as this life lasts; if it breaks, the process has crashed."""
@@ -194,9 +131,14 @@ class Life:
                 close()
 
     @property
-    def settled(self) -> bool:
-        """Whether everything acknowledged is sealed, and the outcomes of what was sealed are known as far as may be."""
+    def sealed(self) -> bool:
+        """Whether everything acknowledged is in a vertex."""
         return not self.vertices.intake(limit=1)
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sealed until an uplink has told where this gateway's chain ends."""
+        return False
 
     async def write(self, function: Callable[[], Result]) -> Result:
         """Do blocking work at once, and take the time of an fsync."""
@@ -230,7 +172,10 @@ class Life:
             store=self.vertices,
             store_read=self.vertices,
             holdings=VertexHoldings(
-                store=self.vertices, ledger=machine.ground.ledger, key_of=keys_of_authors(view)
+                store=self.vertices,
+                ledger=machine.ground.ledger,
+                key_of=keys_of_authors(view),
+                member_key_of=member_keys(view),
             ),
             write=self.write,
             read=self.read,
@@ -287,7 +232,7 @@ class Life:
             ledger=machine.ground.ledger,
             bounds=Bounds(65_536, 67_108_864),
             room=self.room,
-            find_place=_nowhere,
+            find_place=nowhere,
         )
 
 
@@ -302,12 +247,25 @@ class GatewayLife(Life):
         self._closes.append(self.mirror.close)
         streams = OwnStreams(self.mirror)
         senders, positions = Senders(streams), Positions(streams)
-        checker = InlineChecker(senders, ground.ledger)
-        self.buffer = Buffer(monotonic_s=asyncio.get_running_loop().time)
+        checker = InlineChecker(senders, ground.ledger, check_s=machine.plan.check_s)
+        buffer = self.buffer = Buffer(monotonic_s=asyncio.get_running_loop().time)
         self.exchange = self.make_exchange(streams, None, height=0)
-        forward = Forward(tell=self.exchange.sealed, buffer=self.buffer)
-        held = LetGo(positions, streams)
+        forward, held = Forward(tell=self.exchange.sealed, buffer=buffer), LetGo(positions, streams)
         self.make_intake(senders, checker, positions, engine=forward, held=held)
+        attestor = Attestor(
+            author=self.author,
+            intake=self.intake,
+            positions=positions,
+            senders=senders,
+            ledger=ground.ledger,
+        )
+        self.epoch = GatewayEpoch(
+            sealer=self.sealer,
+            attestor=attestor,
+            exchange=self.exchange,
+            view=streams,
+            marker=cast("Path", Mark(machine.marks, MARKER)),
+        )
         self.part = GatewayPart(
             exchange=self.exchange,
             mirror=self.mirror,
@@ -324,6 +282,9 @@ class GatewayLife(Life):
             sealer=self.sealer,
             buffer=self.buffer,
             room=cast("DiskRoom", self.room),
+            epoch=self.epoch,
+            positions=positions,
+            reopened=Reopened(store=self.vertices, checker=checker),
             own=(ISS, machine.name),
             write=self.write,
         )
@@ -335,6 +296,11 @@ class GatewayLife(Life):
             sealer=self.sealer,
             author=self.author,
         )
+
+    @property
+    def paused(self) -> bool:
+        """As in `Life`."""
+        return self.epoch.paused
 
     async def _begin(self) -> None:
         self.spawn(self.sealer.run())
@@ -370,9 +336,10 @@ class NodeLife(Life):
         )
         stale = StaleView(read_all=database.get, read_flushed=database.get)
         senders, positions = Senders(stale), Positions(stale)
-        checker = InlineChecker(senders, ground.ledger)
-        self._signed: SignedHead | None = None
-        serves = SyncReads(database, self.vertices, signed_head=self._signed_head)
+        checker = InlineChecker(senders, ground.ledger, check_s=machine.plan.check_s)
+        serves = SyncReads(
+            database, self.vertices, signed_head=Signer(database, self.author.secret).head
+        )
         self.exchange = self.make_exchange(stale, serves, height=last.height)
         self.feeder = Feeder(
             store=self.vertices,
@@ -386,8 +353,14 @@ class NodeLife(Life):
         convictor = Convictor(
             author=self.author, intake=self.intake, positions=positions, ledger=ground.ledger
         )
+        doubles = Doubles(
+            ledger=database,
+            vertices=self.vertices,
+            key_of=convicting(database),
+            ledger_id=ground.ledger,
+        )
         self.part = NodePart(
-            NodeExchange(self.exchange, self.feeder, serves),
+            NodeExchange(self.exchange, self.feeder, serves, doubles, self.read),
             sealer=self.sealer,
             room=cast("DiskRoom", self.room),
             convictor=convictor,
@@ -419,28 +392,9 @@ class NodeLife(Life):
     async def _execute(self, block: Block) -> Executed:
         async with self._turn:
             while True:
-                await asyncio.sleep(EXECUTE_S)
+                records = sum(vertex.header.count for vertex in block.vertices)
+                await asyncio.sleep(EXECUTE_S + records * self.machine.plan.execute_s)
                 try:
                     return self.executor.execute(block)
                 except DiskFull:
                     await asyncio.sleep(DISK_FULL_S)
-
-    def _signed_head(self) -> SignedHead:
-        last = self.ledger.last
-        if self._signed is None or self._signed.size != last.size:
-            checkpoint = note.Checkpoint(ORIGIN, last.size, last.root)
-            line = sign_checkpoint(self.author.secret, checkpoint)
-            signed = note.encode_note(note.Note(note.checkpoint_text(checkpoint), (line,)))
-            self._signed = SignedHead(last.size, last.root, signed)
-        return self._signed
-
-
-def monotonic_ms() -> int:
-    """A process's own clock for sessions; it never goes back."""
-    return int(asyncio.get_running_loop().time() * 1_000)
-
-
-async def _nowhere(stream: tuple[str, ...], *, epoch: int, seq: int) -> FoundPlace | None:
-    """Say of no position where it lies: copies are answered without it."""
-    del stream, epoch, seq
-    return None

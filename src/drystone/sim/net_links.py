@@ -1,8 +1,8 @@
 """Links that lose, delay, double and reorder what they carry, stall, break, and are healed; every draw from one seed.
 
-A `Wire` is one connection between two hosts. A *stream* wire is what TLS gives over a bad link: in order and whole, loss
-shows as delay, a broken link loses what was under way and both ends learn of it, a stalled one holds everything back
-and nobody learns anything. A *datagram* wire loses, doubles and reorders whole messages: harsher than any transport we
+A `Wire` is one connection between two hosts. A *stream* wire is what TLS gives over a bad link: in order and whole,
+loss shows as delay, a broken link loses what was under way and both ends learn of it, a stalled one holds everything
+back and nobody learns anything. A *datagram* wire loses, doubles and reorders whole messages: harsher than any transport we
 have, so that no session leans on the stream's kindness.
 
 Lives here: time and fate of messages, and the count of bytes. May not: read a message, or know what a host is.
@@ -220,7 +220,7 @@ class Network:
                 self._ends[name].closed(wire)
 
     def partition(self, groups: Iterable[Iterable[str]], *, silent: bool) -> None:
-        """Let only hosts of one group reach each other; with `silent` the wires between groups stall instead of break."""
+        """Let only hosts of one group reach each other; `silent`: wires between groups stall instead of break."""
         self._groups = {name: number for number, group in enumerate(groups) for name in group}
         for wire in self.wires:
             cut = self._groups.get(wire.ends[0], 0) != self._groups.get(wire.ends[1], 0)

@@ -10,15 +10,20 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from drystone.sim.net_ground import DEVICES, NODE
+from drystone.sim.net_ground import DEVICES, GATEWAYS_MAX, NODE
 from drystone.sim.net_links import Chaos
 from drystone.sim.profiles import BLE, GSM, VILLAGE, WIFI, ZIGBEE, Profile
 
 SECONDS: Final = 40
 """Length of the troubled part of a run."""
 
+LARGE_EVERY: Final = 20
+"""Every so many-th run has more gateways and many more records."""
+
 Topology = Literal["mesh", "line", "star"]
-Trouble = Literal["partition", "heal", "kill", "power", "disk", "full", "room", "reset", "backup", "restore"]  # fmt: skip
+Trouble = Literal[
+    "partition", "heal", "kill", "power", "disk", "full", "room", "reset", "backup", "restore"
+]  # fmt: skip
 
 
 class Way(NamedTuple):
@@ -76,17 +81,24 @@ class Story(NamedTuple):
 def make_story(seed: int) -> Story:
     """Draw a run: the same seed, the same story."""
     draw = random.Random(f"net/{seed}")
-    hosts = (NODE, *(f"g-{number}" for number in range(2, 2 + draw.choice((2, 2, 3, 3, 4)))))
+    large = seed % LARGE_EVERY == LARGE_EVERY - 1
+    count = draw.randrange(4, GATEWAYS_MAX) if large else draw.choice((2, 2, 2, 3, 3, 4))
+    hosts = (NODE, *(f"g-{number}" for number in range(2, 2 + count)))
     gateways = hosts[1:]
     # A liar has links to the others, but is never the only way between two honest ones.
     liar = hosts[-1] if len(gateways) > 2 and draw.random() < 0.1 else None
-    frames = _frames(draw, [name for name in gateways if name != liar])
+    ways, events = _ways(draw, hosts, liar), _events(draw, hosts)
+    # Where a restored gateway's chain ends only an uplink can say; without a link to one it seals no more.
+    linked = {name for way in ways for name in (way.a, way.b) if NODE in (way.a, way.b)}
+    restored = [event.host for event in events if event.what == "restore"]
+    ways += tuple(Way(name, NODE, GSM, None) for name in restored if name not in linked)
+    frames = _frames(draw, [name for name in gateways if name != liar], large=large)
     return Story(
         seed=seed,
         hosts=hosts,
-        ways=_ways(draw, hosts, liar),
+        ways=ways,
         skews_ms={name: _skew_ms(draw) for name in hosts},
-        events=_events(draw, hosts),
+        events=events,
         frames=frames,
         seal_records=draw.choice((1, 4, 16)),
         liar=liar,
@@ -126,12 +138,12 @@ def _ways(draw: random.Random, hosts: tuple[str, ...], liar: str | None) -> tupl
     return tuple(ways)
 
 
-def _frames(draw: random.Random, gateways: list[str]) -> tuple[Frame, ...]:
+def _frames(draw: random.Random, gateways: list[str], *, large: bool) -> tuple[Frame, ...]:
     frames: list[Frame] = []
-    for number in range(DEVICES):
+    for number in range(DEVICES if large else draw.randrange(2, DEVICES)):
         home = draw.choice(gateways)
         wh = 1_000
-        count = draw.randrange(2, 10)
+        count = draw.randrange(10, 24) if large else draw.randrange(2, 9)
         moments = sorted(draw.random() * SECONDS for _ in range(count))
         for seq, at_s in enumerate(moments):
             if draw.random() < 0.05:
