@@ -909,7 +909,7 @@ class Diverged(Broken):
     """A block came to another entry here than the one that the ledger's signers vouch for; it was not committed."""
 
     code = "diverged"
-    fix = "Compare program versions; run `drystone fsck`. If the files are sound, one of the two sides is wrong: ask it."
+    fix = "Compare program versions; run `drystone fsck`. If the files are sound, ask the other side's operator."
 
 
 class InvariantBroken(Broken):

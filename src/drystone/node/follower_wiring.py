@@ -58,7 +58,7 @@ async def run_follower(identity: Identity, *, restarts: int, stop: asyncio.Event
         executors = await open_executor(identity, children, lock=lock)
         following = Following(identity, stack, executors=executors, room=room, provisional=False)
         exchange = open_exchange(identity, following, vertices=vertices, writer=writer)
-        parts = FollowParts(following=following, exchange=exchange, room=room)
+        parts = FollowParts(follower=following, exchange=exchange, room=room)
         exchange.use(parts)
         following.tells(exchange)
         none = TakesNone()

@@ -22,7 +22,6 @@ from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Engine
 from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
-from drystone.gateway.sync.effects import Arrived, Effects, PeerName
 from drystone.gateway.verifiers import InProcess
 from drystone.home.layout import Identity
 from drystone.home.room import DiskRoom
@@ -33,6 +32,7 @@ from drystone.ledger.genesis import validators_hash
 from drystone.node.clocks import now_ms
 from drystone.node.commits import Commits, RightsWatch, remember
 from drystone.node.exchange import Exchange, Parts
+from drystone.node.follow_parts import BesideEngine, FollowParts
 from drystone.proof.trust import parse_trust
 from drystone.service.dag_reads import DagReads, LedgerOrder
 from drystone.service.dag_service import DagService, peer_info
@@ -46,7 +46,7 @@ from drystone.service.reads import Reads
 from drystone.storage.ledger import LedgerDB
 from drystone.storage.memory import MemoryView
 from drystone.storage.state import read_state
-from drystone.storage.vertices import StoredVertex, VertexDB
+from drystone.storage.vertices import VertexDB
 from drystone.workers import processes
 from drystone.workers.channel import AsyncChannel
 from drystone.workers.executor import Executor
@@ -225,9 +225,9 @@ class Following:
         """Give the engine that hands own vertices to `engine` and to the provisional view."""
         return BesideEngine(engine, self.sealed)
 
-    def attach(self, exchange: Exchange, below: Parts) -> "FollowParts":
+    def attach(self, exchange: Exchange, below: Parts) -> FollowParts:
         """Take from an exchange what peers tell, beside a gateway's own part."""
-        parts = FollowParts(following=self, exchange=exchange, room=self._room, below=below)
+        parts = FollowParts(follower=self, exchange=exchange, room=self._room, below=below)
         exchange.use(parts)
         self.tells(exchange)
         return parts
@@ -294,109 +294,6 @@ class Following:
         if self.feed is not None:
             self.feed.submit(vertex, vertex_id)
         self.engine.arrived()
-
-
-class BesideEngine:
-    """An engine whose own vertices the provisional view takes as well."""
-
-    def __init__(self, engine: Engine, sealed: Callable[[OrderedVertex, bytes], None]) -> None:
-        self._engine = engine
-        self._sealed = sealed
-
-    @property
-    def idle(self) -> bool:
-        """Whether a vertex handed over now would be ordered at once."""
-        return self._engine.idle
-
-    def submit(self, vertex: OrderedVertex, vertex_id: bytes) -> None:
-        """Take a stored vertex over. Raises: Overloaded."""
-        self._engine.submit(vertex, vertex_id)
-        self._sealed(vertex, vertex_id)
-
-
-class FollowParts:
-    """What a follower does with what peers tell; beside a gateway's own part, where there is one."""
-
-    def __init__(
-        self,
-        *,
-        following: Following,
-        exchange: Exchange,
-        room: DiskRoom,
-        below: Parts | None = None,
-    ) -> None:
-        self._following = following
-        self._exchange = exchange
-        self._room = room
-        self._below = below
-        self._asked: dict[PeerName, int] = {}
-        self._executed = asyncio.Event()
-        following.commits.tell_in_order(self._commit)
-
-    def check_room(self) -> None:
-        """Refuse others' vertices while the disk is full. Raises: DiskFull."""
-        self._room.check()
-
-    def kept(self, stored: Sequence[StoredVertex], arrived: Sequence[Arrived]) -> None:
-        """Execute, and foresee, with what came."""
-        if self._below is not None:
-            self._below.kept(stored, arrived)
-        for one in arrived:
-            if one.body is not None or not one.header.count:
-                self._following.arrived(one.id)
-
-    async def opened(self, peer: PeerName) -> None:
-        """Ask an uplink for blocks."""
-        if self._below is not None:
-            await self._below.opened(peer)
-        self._asked.pop(peer, None)
-        await self._ask(peer)
-
-    async def told(self, peer: PeerName, effects: Effects) -> None:
-        """Take blocks over from an uplink; others' are not listened to. Raises: BlockForged."""
-        if self._below is not None:
-            await self._below.told(peer, effects)
-        if effects.blocks and peer in self._exchange.uplinks:
-            self._following.engine.offer(effects.blocks)
-            await self._ask(peer)
-
-    async def look(self) -> None:
-        """Ask for what may be asked for now."""
-        if self._below is not None:
-            await self._below.look()
-        await self._ask_all()
-
-    async def run(self) -> None:
-        """Ask for more as soon as there is room for it, until cancelled."""
-        while True:
-            await self._executed.wait()
-            self._executed.clear()
-            await self._ask_all()
-
-    def _commit(self, done: Executed) -> None:
-        del done
-        self._executed.set()
-
-    async def _ask_all(self) -> None:
-        for status in self._exchange.status():
-            if status.linked:
-                await self._ask(status.name)
-
-    async def _ask(self, peer: PeerName) -> None:
-        """Ask for the blocks behind those that are here, once."""
-        wanted = self._following.engine.wanted
-        if peer not in self._exchange.uplinks or wanted is None:
-            return
-        if self._asked.get(peer) == wanted.after:
-            return
-        asked = await self._exchange.ask(
-            peer,
-            lambda session, now_ms: session.want_blocks(
-                after=wanted.after, limit=wanted.limit, now_ms=now_ms
-            ),
-        )
-        if asked:
-            self._asked[peer] = wanted.after
 
 
 def own_pids() -> dict[str, list[int]]:
