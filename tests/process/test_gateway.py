@@ -122,6 +122,21 @@ def test_a_gateway_that_was_not_admitted_takes_records_and_delivers_them_later(
             assert answer.outcome == "accepted"
 
 
+def test_a_device_enrolled_later_is_known_soon_after_it_first_sends(fleet: Fleet) -> None:
+    enrolled(fleet)
+    fleet.start_gateways()
+    fleet.wait_for_registry()
+    late = Meter("late", 2)
+    proof = late.proof(fleet.ledger).hex()
+    with fleet.node.client() as node, fleet.gateways[GATEWAY].client() as client:
+        members = [{"sub": late.name, "proof": proof, "profile": "meter"}]
+        fleet.call(node, "enrol", {"members": members})
+        deadline = time.monotonic() + 30
+        while client.submit([late.reading(0)])[0].code != "stored":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_an_unsigned_devices_reading_is_attested_by_its_gateway(fleet: Fleet) -> None:
     enrolled(fleet)
     fleet.start_gateways()

@@ -8,7 +8,7 @@ Place in a record's life: behind its commit, on the way back. Source: design.md 
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from drystone.errors import (
@@ -83,7 +83,9 @@ class GatewayPart:
         reopened: Reopened,
         own: tuple[str, str],
         write: Run,
+        strangers: Callable[[], int] = int,
     ) -> None:
+        """Take nothing yet; `strangers` counts records of senders that are not known here."""
         self._exchange = exchange
         self._mirror = mirror
         self._uplink = uplink
@@ -100,6 +102,8 @@ class GatewayPart:
         self._reopened = reopened
         self._own = own
         self._write = write
+        self._strangers = strangers
+        self._strangers_seen = 0
         self._copy = RegistryCopy(mirror)
         self._copying: PeerName | None = None
         self._copied_s = float("-inf")
@@ -173,8 +177,11 @@ class GatewayPart:
         for status in exchange.status():
             if not status.linked or status.name not in exchange.uplinks:
                 continue
-            grown = status.height != self._copied_height
+            # Somebody new sends, or the ledger has grown: the registry may have as well.
+            new = self._strangers() != self._strangers_seen
+            grown = new or status.height != self._copied_height
             if since_s > ROWS_IDLE_S or (grown and since_s > ROWS_S):
+                self._strangers_seen = self._strangers()
                 await self._compare_rows(status.name)
                 return
 

@@ -21,9 +21,18 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from drystone import limits
-from drystone.errors import DatabaseCorrupt, DatabaseForeign, DiskFailed, TlsFilesInvalid
+from drystone.errors import (
+    DatabaseCorrupt,
+    DatabaseForeign,
+    DiskFailed,
+    KeyUnknown,
+    MemberUnknown,
+    ProfileUnknown,
+    TlsFilesInvalid,
+)
 from drystone.gateway.attest import Attestor
 from drystone.gateway.buffer import Buffer, Pruner, used_bytes
 from drystone.gateway.forward import Forward
@@ -56,6 +65,9 @@ from drystone.service.gateway_web import serve_gateway
 from drystone.storage.mirror import MirrorDB
 from drystone.storage.vertices import VertexDB
 from drystone.workers import processes
+
+UNKNOWN: Final = (MemberUnknown.code, KeyUnknown.code, ProfileUnknown.code)
+"""Codes of records whose sender is not in the registry as it is known here."""
 
 log = logging.getLogger("drystone.node")
 
@@ -190,6 +202,7 @@ async def run_gateway(  # tidy: long, because this is the wiring, and one place 
             reopened=Reopened(store=vertices, checker=checker),
             own=(node.organisation, node.member),
             write=writer.run,
+            strangers=lambda: sum(intake.codes.get(code, 0) for code in UNKNOWN),
         )
         recovery = GatewayRecovery(
             store=vertices,
