@@ -211,7 +211,7 @@ FLUSH_BLOCKS: Final = 20
 FLUSH_BYTES: Final = 33_554_432
 """Bytes of change blobs that force a flush earlier."""
 
-STATE_CACHE_BYTES: Final = 33_554_432
+STATE_CACHE_BYTES: Final = 16_777_216
 """Bytes of state rows that a process keeps in memory."""
 
 FRAME_BYTES_MAX: Final = 268_435_456

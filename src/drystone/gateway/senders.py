@@ -16,7 +16,8 @@ from drystone.ledger.view import Reader
 from drystone.records.record import Record
 from drystone.workers.verifier import Rows, SenderName
 
-SENDERS_REMEMBERED_MAX: Final = 131_072
+SENDERS_REMEMBERED_MAX: Final = 2_048
+"""Few: only requests that are not simply good and next are looked at here, the verifiers remember everybody."""
 
 
 class Senders:

@@ -31,7 +31,10 @@ WAL_BYTES_KEPT: Final = 1_048_576
 """Bytes of the write-ahead log that are kept for use again; a larger one is cut back."""
 
 CACHE_KIB: Final = 2_048
-"""Memory for pages per connection; more made no record cheaper (10,000 devices, `make bench`)."""
+"""Memory for pages of a connection that writes; more made no record cheaper (10,000 devices, `make bench`)."""
+
+READER_CACHE_KIB: Final = 512
+"""And of one that only reads: a front has three of them, and what they read the system has in memory."""
 
 _WRITING: Final = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE})
 
@@ -65,7 +68,7 @@ def connect(path: Path, *, read_only: bool, vfs: str | None) -> apsw.Connection:
         if vfs is not None:
             run(connection, "PRAGMA locking_mode=EXCLUSIVE")
         run(connection, "PRAGMA synchronous=FULL")
-        run(connection, f"PRAGMA cache_size=-{CACHE_KIB}")
+        run(connection, f"PRAGMA cache_size=-{READER_CACHE_KIB if read_only else CACHE_KIB}")
         run(connection, f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
         run(connection, "PRAGMA temp_store=MEMORY")
         # A file from elsewhere may hold triggers and views: nothing in it is run.
