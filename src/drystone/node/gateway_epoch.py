@@ -9,6 +9,7 @@ A file in the home holds through a restart that this is under way. Source: desig
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -91,10 +92,11 @@ class GatewayEpoch:
             self._informed_s = now_s
         return now_s - self._informed_s > BODIES_S or not self._lacks_bodies(exchange)
 
-    def begin(self) -> None:
+    def begin(self, *, accepted: Sequence[bytes]) -> None:
         """Begin the next epoch, behind every vertex of this gateway that is known here now.
 
-        Its parent is the last vertex that is whole here: one whose body is nowhere can never be ordered, and would hold
+        `accepted` are the last own vertices that the ledger took, as far as that is known: one of them must be cited, or
+        nothing of this epoch is ever taken. Its parent is the last vertex that is whole here: one whose body is nowhere can never be ordered, and would hold
         up what follows it. It is cited all the same, in case its body turns up.
         """
         exchange = self._exchange
@@ -111,6 +113,7 @@ class GatewayEpoch:
             epoch = max(highest + 1, self._epoch_min())
             author = author._replace(epoch=epoch, seq=0, parent=last.id)
             cite = [own_id for one in reversed(found) for own_id in (*one.behind, one.id)]
+            cite = [*accepted[: VERTEX_LINKS_MAX // 2], *cite]
             cite = [own_id for own_id in dict.fromkeys(cite) if own_id != last.id]
             self._sealer.begin(author, cite=cite)
             log.warning(

@@ -37,7 +37,7 @@ from drystone.ledger.change import ALREADY, Unreadable
 from drystone.limits import LIST_ROWS_MAX, VERTEX_RECORDS_MAX
 from drystone.node.exchange import Exchange, Run
 from drystone.node.gateway_epoch import GatewayEpoch
-from drystone.records.record import check_form
+from drystone.records.record import Verified, check_form
 from drystone.records.vertex import VertexHeader, decode_header
 from drystone.storage.mirror import MirrorDB, OrderedHere
 from drystone.storage.vertices import StoredVertex, VertexDB
@@ -171,7 +171,7 @@ class GatewayPart:
         if self._epoch.is_ready():
             # While nothing is sealed: what is counted here stays as it is.
             await self._retake_forked()
-            self._epoch.begin()
+            self._epoch.begin(accepted=await self._write(self._last_accepted))
         now_s = asyncio.get_running_loop().time()
         since_s = now_s - self._copied_s
         for status in exchange.status():
@@ -248,6 +248,26 @@ class GatewayPart:
             )
         )
 
+    def _last_accepted(self) -> list[bytes]:
+        """Give the own vertex that the ledger took last, as far as its outcomes are here; blocking.
+
+        With empty ones behind it, of which no record tells whether they were refused; newest first.
+        """
+        found: list[bytes] = []
+        after: tuple[str, str, int, int] | None = None
+        while page := self._vertices.listed(
+            self._own, after=after, limit=LIST_ROWS_MAX, newest_first=True
+        ):
+            for one in page:
+                header, told = decode_header(one.header), self._mirror.order_of(one.id)
+                if told is None or self._refused_whole(header, told):
+                    continue
+                found.append(one.id)
+                if header.count:
+                    return found
+            after = (*self._own, page[-1].epoch, page[-1].seq)
+        return found
+
     def _find_forked(self) -> list[int]:
         """Give numbers of own vertices from the first forked place on that are not known to be ordered; blocking."""
         places = self._vertices.forked_places(limit=LIST_ROWS_MAX)
@@ -277,8 +297,18 @@ class GatewayPart:
         if not body:
             return
         items = await self._reopened.items(split_sequence(body))
-        batch = Batch.of_items([item for item in items if not isinstance(item, Unreadable)])
-        (batch.row,) = await self._write(lambda: self._vertices.add_intake([body]))
+        # What was taken in again a moment ago, out of another vertex that holds it, is on its way already.
+        fresh = [
+            item
+            for item in items
+            if not isinstance(item, Unreadable)
+            and position_of(item.record if isinstance(item, Verified) else item)
+            not in self._positions.pending
+        ]
+        if not fresh:
+            return
+        batch = Batch.of_items(fresh)
+        (batch.row,) = await self._write(lambda: self._vertices.add_intake([batch.sequence]))
         self._positions.adopt(batch)
         self._sealer.adopt(batch)
 
