@@ -253,7 +253,9 @@ class Chains:
         if lowest is not None:
             assert lowest.parent is not None, "what waits has a parent"
             expected, place = lowest.parent, (lowest.epoch, lowest.seq - 1)
-        asked = expected == chase.parent or first <= place <= last
+        # The place of the vertex that an epoch's first one follows is not known: it is asked for by id, next.
+        known = lowest is None or lowest.seq > 0
+        asked = expected == chase.parent or (known and first <= place <= last)
         if asked and expected not in got.ids and self._line.store.find(expected) is None:
             raise RangeAbsent(
                 f"{self._line.name} says it has {author.iss}/{author.sub} up to {place}, and does"

@@ -209,12 +209,14 @@ class VertexHoldings(Notices):
                 self._staged_bodies.discard(one.id)
                 self._wanted.pop(one.id, None)
                 continue
-            self._staged.pop(one.id, None)
+            staged = self._staged.pop(one.id, None) is not None
             if one.body is not None:
                 self._wanted.pop(one.id, None)
             if one.id in self._places:
                 continue
             evidence += self._add(one.id, one.header)
+            if not staged:
+                _advance(self._tops, self._places[one.id], one.id, one.header.parent)
             if one.body is None and one.header.count and self._wants(one.header):
                 self._note(one.id, one.header.length)
         return evidence
@@ -248,8 +250,6 @@ class VertexHoldings(Notices):
             del self._places[next(iter(self._places))]
         self._places[own_id] = place
         _advance(self._heads, place, own_id, header.parent)
-        if own_id not in self._tops.get(author, {}):
-            _advance(self._tops, place, own_id, header.parent)
         self._note_links(own_id, place, header)
         return self._evidence(own_id, header) if doubtful and ends else []
 

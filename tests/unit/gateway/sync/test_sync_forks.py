@@ -64,6 +64,22 @@ def test_a_fork_at_an_epochs_start_is_joined_by_its_parents_id() -> None:
     assert a.faults == b.faults == []
 
 
+@pytest.mark.parametrize("left", [1, 3, 9])
+def test_a_new_epoch_behind_another_branch_is_joined_by_its_parents_id(left: int) -> None:
+    """A gateway restored from a backup forks, then begins a new epoch; its peer knows the other branch, and further."""
+    stem = chain_of("g-2", 4)
+    ours = branch(stem, left, note=1)
+    theirs = branch(stem, 2, note=2)
+    new = seal("g-2", epoch=1, seq=0, parent=theirs[-1].id, records=[])
+    on = seal("g-2", epoch=1, seq=1, parent=new.id)
+    a, b = Gateway("g-0"), Gateway("g-1")
+    a.put(*theirs, new, on)
+    b.put(*ours)
+    meet(a, b)
+    assert a.vertices == b.vertices == a.whole == b.whole == ids([*ours, *theirs, new, on])
+    assert a.faults == b.faults == []
+
+
 def test_evidence_is_found_by_who_first_holds_both_and_spreads_to_who_never_saw_them() -> None:
     stem = chain_of("g-2", 3)
     a, b, c = Gateway("g-0"), Gateway("g-1"), Gateway("g-3")
@@ -156,7 +172,11 @@ def test_forks_are_found_again_after_a_restart() -> None:
     assert a.holdings.forks().keys() == forks.keys()
 
 
-@pytest.mark.parametrize("seed", range(12))
+def _place(one: Sealed) -> tuple[int, int]:
+    return one.header.epoch, one.header.seq
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_whatever_forks_there_are_everybody_ends_with_all_branches(seed: int) -> None:
     draw = random.Random(f"forks {seed}")
     gateways = [Gateway(f"g-{number}") for number in range(3)]
@@ -166,10 +186,17 @@ def test_whatever_forks_there_are_everybody_ends_with_all_branches(seed: int) ->
         for note in range(draw.randrange(1, 5)):
             base = draw.choice(chains)
             chain = base[: draw.randrange(len(base) + 1)]
-            for seq in range(len(chain), len(chain) + draw.randrange(1, 25)):
+            epoch, seq = _place(chain[-1]) if chain else (0, -1)
+            for _ in range(draw.randrange(1, 25)):
                 parent = chain[-1].id if chain else None
                 record = cbor.encode([note, seq])
-                chain = [*chain, seal(author, seq=seq, parent=parent, records=[record])]
+                if chain and draw.random() < 0.1:
+                    epoch, seq = epoch + draw.randrange(1, 3), 0
+                    one = seal(author, epoch=epoch, seq=0, parent=parent, records=[])
+                else:
+                    seq += 1
+                    one = seal(author, epoch=epoch, seq=seq, parent=parent, records=[record])
+                chain = [*chain, one]
             chains.append(chain)
         for chain in chains[1:]:
             draw.choice(gateways).put(*chain)
@@ -182,4 +209,6 @@ def test_whatever_forks_there_are_everybody_ends_with_all_branches(seed: int) ->
         assert gateway.vertices == gateway.whole == set(every)
         assert gateway.faults == []
         assert gateway.holdings.heads() == gateways[0].holdings.heads()
+        for author, points in gateway.holdings.heads():
+            assert gateway.holdings.tops_of(author) == sorted(point[:2] for point in points)
         assert gateway.holdings.forks().keys() == gateways[0].holdings.forks().keys()
