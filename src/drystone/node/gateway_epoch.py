@@ -155,7 +155,11 @@ class GatewayEpoch:
 
     def is_suspended(self, epoch: int) -> bool:
         """Whether the ledger takes no vertices of this gateway in this epoch any more, as far as is known here."""
-        return epoch < self._epoch_min()
+        if epoch < self._epoch_min():
+            return True
+        # The evidence may be here before the registry of after it.
+        exchange, author = self._exchange, self._sealer.author
+        return exchange is not None and exchange.holdings.suspended(author.iss, author.sub, epoch)
 
     def _epoch_min(self) -> int:
         author = self._sealer.author
