@@ -95,7 +95,12 @@ def apply(view: View, block: Block, memory: Memory | None = None) -> Change:
         protocol=block.protocol,
     )
     return close_block(
-        entry=entry, before=view.log, leaves=work.leaves(), writes=writes, outcomes=outcomes
+        entry=entry,
+        before=view.log,
+        leaves=work.leaves(),
+        streams=work.streams(),
+        writes=writes,
+        outcomes=outcomes,
     )
 
 
@@ -215,7 +220,7 @@ def _accept(
     work.put_stream(stream_key, placement.stream)
     if placement.kind != "next":
         outcome = outcome._replace(events=(_stream_event(record, placement), *outcome.events))
-    work.settle(slot, outcome, log.leaf_hash(record.entry))
+    work.settle(slot, outcome, log.leaf_hash(record.entry), stream_key)
 
 
 def _built_in(
@@ -358,5 +363,7 @@ def apply_genesis(genesis: Genesis, empty: View) -> GenesisBlock:
         validators=validators_hash(genesis.validators()),
         protocol=genesis.protocol,
     )
-    change = close_block(entry=entry, before=log.EMPTY, leaves=[], writes=writes, outcomes=())
+    change = close_block(
+        entry=entry, before=log.EMPTY, leaves=[], streams=(), writes=writes, outcomes=()
+    )
     return GenesisBlock(change, hashlib.sha256(change.block_entry).digest())

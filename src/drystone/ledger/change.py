@@ -67,13 +67,17 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What one block changes; `writes` sorted by key, `leaves` the log leaf hashes, the block entry's last."""
+    """What one block changes; `writes` sorted by key, `leaves` the log leaf hashes, the block entry's last.
+
+    `streams` are the state keys of the accepted records' streams, in log order.
+    """
 
     height: int
     time_ms: int
     block_entry: bytes
     writes: dict[bytes, bytes | None]
     leaves: tuple[bytes, ...]
+    streams: tuple[bytes, ...]
     outcomes: tuple[Outcome, ...]
     state_root: bytes
     outcomes_root: bytes
@@ -149,6 +153,7 @@ def close_block(
     entry: BlockEntry,
     before: log.Edge,
     leaves: list[bytes],
+    streams: Sequence[bytes],
     writes: dict[bytes, bytes | None],
     outcomes: tuple[Outcome, ...],
 ) -> Change:
@@ -162,6 +167,7 @@ def close_block(
         block_entry=block_entry,
         writes=writes,
         leaves=tuple(leaves),
+        streams=tuple(streams),
         outcomes=outcomes,
         state_root=entry.state_root,
         outcomes_root=entry.outcomes_root,

@@ -204,6 +204,7 @@ ROWS_REMEMBERED_MAX = 512
 """Rows of each kind: more would hold every device's a second time, beside its rights."""
 
 ROLES_REMEMBERED_MAX = 256
+"""Sets of roles, each with a profile, that members share one copy of."""
 
 
 def _decoder(build: Callable[[Any], Row]) -> Callable[[bytes], Row]:
@@ -219,13 +220,14 @@ def _decoder(build: Callable[[Any], Row]) -> Callable[[bytes], Row]:
 
 def _build_member(value: Any) -> Member:
     status, roles, profile, kid, epoch_min, vertex_epoch_min = value
-    return Member(status, _shared(tuple(roles)), profile, kid, epoch_min, vertex_epoch_min)
+    roles, profile = _shared(tuple(roles), profile)
+    return Member(status, roles, profile, kid, epoch_min, vertex_epoch_min)
 
 
 @lru_cache(maxsize=ROLES_REMEMBERED_MAX)
-def _shared(roles: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the one tuple that all members with these roles have."""
-    return roles
+def _shared(roles: tuple[str, ...], profile: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Give the one copy that all members with these roles and this profile have."""
+    return roles, profile
 
 
 def _build_policy(value: Any) -> Policy:

@@ -67,18 +67,27 @@ class Work:
         self.gathered_streams: set[bytes] = set()
         self._outcomes: list[Outcome | None] = []
         self._leaves: list[bytes | None] = []
+        self._stream_keys: list[bytes | None] = []
         self._streams: dict[bytes, stream.Stream] = {}
 
     def open_slot(self) -> int:
         """Return the next slot; every slot is settled before the block is closed."""
         self._outcomes.append(None)
         self._leaves.append(None)
+        self._stream_keys.append(None)
         return len(self._outcomes) - 1
 
-    def settle(self, slot: int, outcome: Outcome, leaf: bytes | None = None) -> None:
-        """Set a slot's outcome, and the log leaf of an accepted record."""
+    def settle(
+        self,
+        slot: int,
+        outcome: Outcome,
+        leaf: bytes | None = None,
+        stream_key: bytes | None = None,
+    ) -> None:
+        """Set a slot's outcome, and the log leaf of an accepted record with its stream's state key."""
         self._outcomes[slot] = outcome
         self._leaves[slot] = leaf
+        self._stream_keys[slot] = stream_key
 
     def accept(
         self, outcome: Outcome, leaf: bytes, stream_key: bytes, current: stream.Stream
@@ -86,6 +95,7 @@ class Work:
         """Settle the next slot with an accepted record and move its stream on, all at once."""
         self._outcomes.append(outcome)
         self._leaves.append(leaf)
+        self._stream_keys.append(stream_key)
         self._streams[stream_key] = current
 
     def gather(self, contract: str, item: Gathered) -> None:
@@ -104,6 +114,10 @@ class Work:
     def leaves(self) -> list[bytes]:
         """Return the leaves of accepted records in order."""
         return [leaf for leaf in self._leaves if leaf is not None]
+
+    def streams(self) -> list[bytes]:
+        """Return the state keys of the accepted records' streams, in the order of the leaves."""
+        return [key for key in self._stream_keys if key is not None]
 
     def rights(self, record: Record) -> Rights:
         """Return a sender's rights at this place. Raises as `find_rights`."""

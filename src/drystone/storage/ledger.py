@@ -13,7 +13,6 @@ Place in a record's life: where it stays. Source: design.md sections 3.5 to 3.7,
 import contextlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,7 +22,7 @@ from drystone.errors import DatabaseCorrupt, DiskFull, InvariantBroken
 from drystone.formats import cbor
 from drystone.ledger import keyspace
 from drystone.ledger.change import ACCEPTED, Block, Change
-from drystone.records.record import Record, Verified, stream_id
+from drystone.records.record import Record, Verified
 from drystone.records.vertex import vertex_id
 from drystone.storage import blocks, places, recent, state, tiles
 from drystone.storage.blocks import Order, StoredBlock
@@ -41,9 +40,6 @@ SCHEMA: Final = Schema(
     statements=(*blocks.TABLES, *state.TABLES, *places.TABLES, tiles.TABLE, recent.TABLE),
     migrations={},
 )
-
-
-_stream_key: Final = lru_cache(maxsize=65_536)(keyspace.stream)  # Every record passes here.
 
 
 class Place(NamedTuple):
@@ -385,7 +381,6 @@ class LedgerDB:
 
 def postings_of(change: Change, block: Block) -> BlockPostings:
     """Return stream and position of each record that a block accepted, in log order."""
-    streams: list[bytes] = []
     epochs: list[int] = []
     seqs: list[int] = []
     for vertex, index, code, _, _ in change.outcomes:
@@ -394,7 +389,6 @@ def postings_of(change: Change, block: Block) -> BlockPostings:
         item = block.vertices[vertex].records[index]
         record = item.record if isinstance(item, Verified) else item
         assert isinstance(record, Record), "an accepted item is a record"
-        streams.append(_stream_key(stream_id(record)))
         epochs.append(record.epoch)
         seqs.append(record.seq)
-    return BlockPostings(streams, epochs, seqs)
+    return BlockPostings(list(change.streams), epochs, seqs)

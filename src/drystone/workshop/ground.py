@@ -263,6 +263,7 @@ def _everything(to: Snapshot) -> Change:
         block_entry=b"",
         writes=dict(to.state),
         leaves=(),
+        streams=(),
         outcomes=(),
         state_root=b"",
         outcomes_root=b"",
