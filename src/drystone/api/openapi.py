@@ -101,6 +101,11 @@ _ANSWER: Final[dict[str, Any]] = {
             },
         },
         "outcome": {"type": "string", "description": "`accepted`, `already`, or an error's code."},
+        "finality": {
+            "type": "string",
+            "enum": ["final", "provisional"],
+            "description": "Of the outcome; absent without one.",
+        },
         "height": {"type": "integer", "description": "Block that holds the outcome."},
         "retry_after_ms": {"type": "integer"},
     },
@@ -137,8 +142,9 @@ def _records_operation() -> dict[str, Any]:
                 "name": "wait",
                 "in": "query",
                 "required": False,
-                "description": "Answer when the place (`sealed`) or the outcome is known.",
-                "schema": {"type": "string", "enum": ["sealed", "committed"]},
+                "description": "Answer when this is known: the place, the outcome as this node"
+                " foresees it, or the outcome.",
+                "schema": {"type": "string", "enum": ["sealed", "provisional", "committed"]},
             }
         ],
         "requestBody": {"required": True, "content": {COSE: binary, CBOR_SEQUENCE: binary}},

@@ -119,10 +119,14 @@ def deliver_or_release(
     position: Position,
     wait: Wait | None,
 ) -> Answer:
-    """Send one record; if it is refused, at intake or on the ledger, its position is free again."""
+    """Send one record; if it is refused, at intake or on the ledger, its position is free again.
+
+    Not so while the refusal is provisional: it lies in a vertex, and a second record of its position would be a fork.
+    """
     (answer,) = node.deliver([record], wait=wait)
     taken = {"stored", "already"}
-    if answer.code not in taken or answer.outcome not in {None, "accepted", "already"}:
+    refused = answer.outcome not in {None, "accepted", "already"} and answer.finality == "final"
+    if answer.code not in taken or refused:
         folder.release(
             organisation=stream.organisation, member=stream.member, position=position, count=1
         )

@@ -36,6 +36,9 @@ Epoch = Annotated[
 _VALUE: Final = re.compile(r"([+-]?[0-9.]+)([A-Za-z%/].*)?", re.ASCII)
 
 
+WAIT_HELP = "stored, sealed (its place), provisional (its outcome as foreseen) or committed."
+
+
 @command(app)
 def send(
     device: options.Device,
@@ -59,9 +62,7 @@ def send(
     ] = None,
     time: Time = "now",
     epoch: Epoch = None,
-    wait: Annotated[
-        str, typer.Option("--wait", help="stored, sealed (its place) or committed (its outcome).")
-    ] = "committed",
+    wait: Annotated[str, typer.Option("--wait", help=WAIT_HELP)] = "committed",
     anchor: Anchor = False,
     keys: options.Keys = None,
     home: options.Home = options.HOME_DEFAULT,
@@ -86,8 +87,8 @@ def send(
 
     if (file is None) == (not measurements):
         raise RequestMalformed("give measurements or --file, one of the two")
-    if wait not in {"stored", "sealed", "committed"}:
-        raise RequestMalformed(f"--wait is stored, sealed or committed, not {wait!r}")
+    if wait not in {"stored", "sealed", "provisional", "committed"}:
+        raise RequestMalformed(f"--wait is stored, sealed, provisional or committed, not {wait!r}")
     stream = read_stream(device, home)
     until: Any = None if wait == "stored" else wait
     with connect(home, url) as node:
@@ -335,6 +336,8 @@ def _answer_json(answer: "Answer") -> dict[str, Any]:
     shown = {name: value for name, value in answer._asdict().items() if value not in {None, ""}}
     if answer.place is not None:
         shown["place"] = list(answer.place)
+    if answer.finality is not None:
+        shown["finality"] = answer.finality
     return shown
 
 
@@ -348,7 +351,10 @@ def _answer_text(answer: "Answer") -> str:
                 f"{place[0]}/{place[1]} {place[2]}/{place[3]}, index {place[4]}" if place else None,
             ),
             ("outcome", answer.outcome),
-            ("in block", answer.height),
+            (
+                "in block",
+                "not yet: provisional" if answer.finality == "provisional" else answer.height,
+            ),
         ]
     )
 

@@ -9,7 +9,7 @@ from api_desk import Desk
 from api_world import problem_of
 from starlette.routing import Route
 
-from drystone.api import metrics, reference
+from drystone.api import gateway_metrics, metrics, reference
 from drystone.api.lists import SUFFIXES
 from drystone.gateway.answer import ERRORS
 
@@ -111,7 +111,9 @@ def test_reference_page_is_made_from_the_description(description: dict[str, Any]
     page = reference.rest_page(description)
     assert page.count("\n### ") == sum(len(item) for item in description["paths"].values())
     assert "Needs the operator token." in page
-    assert reference.metrics_page().count("| gauge |") == len(metrics.GAUGES)
+    of_peers = sum(not one.rises for one in gateway_metrics.PER_PEER)
+    gauges = len(metrics.GAUGES) + len(gateway_metrics.GATEWAY_GAUGES) + of_peers
+    assert reference.metrics_page().count("| gauge |") == gauges
 
 
 def test_reference_page_has_every_route(desk: Desk) -> None:
