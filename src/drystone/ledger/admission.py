@@ -29,17 +29,26 @@ def admit_vertex(overlay: Overlay, vertex: OrderedVertex, ledger: bytes) -> None
     own_id = vertex_id(header, ledger)
     key = keyspace.head(header.iss, header.sub)
     value = overlay.get(key)
-    _check_chain(vertex, own_id, rows.decode_author_head(value) if value is not None else None)
+    if value is None:
+        _check_beginning(vertex, sender.member.vertex_epoch_min)
+    else:
+        _check_chain(vertex, own_id, rows.decode_author_head(value))
     overlay.put(key, rows.AuthorHead(header.epoch, header.seq, own_id).encode())
 
 
-def _check_chain(vertex: OrderedVertex, own_id: bytes, head: rows.AuthorHead | None) -> None:
+def _check_beginning(vertex: OrderedVertex, epoch_min: int) -> None:
+    """Check the first vertex of an author of whom none was taken before.
+
+    Where its first epochs were suspended before any vertex of them was ordered, a later one begins its chain here.
+    """
+    header = vertex.header
+    if header.seq != 0 or (header.parent is not None and not 0 < epoch_min <= header.epoch):
+        raise VertexPlace("an author's first vertex has sequence 0 and no parent")
+
+
+def _check_chain(vertex: OrderedVertex, own_id: bytes, head: rows.AuthorHead) -> None:
     header = vertex.header
     place = (header.epoch, header.seq)
-    if head is None:
-        if header.parent is not None or header.seq != 0:
-            raise VertexPlace("an author's first vertex has sequence 0 and no parent")
-        return
     if place == (head.epoch, head.seq) and own_id != head.vertex:
         raise VertexFork(f"{header.iss}/{header.sub} has another vertex at {place}")
     if place <= (head.epoch, head.seq):
