@@ -151,42 +151,47 @@ def settle_records(
     }
 
 
-def forked_records(held: Mapping[bytes, Held]) -> set[bytes]:
-    """The records (by the hash of their bytes) in vertices of a forked epoch: from the evidence on they are refused."""
-    headers = [_header(one.header) for one in held.values()]
-    places = Counter((one.sub, one.epoch, one.seq) for one in headers)
-    forked = {(sub, epoch) for (sub, epoch, _), count in places.items() if count > 1}
+def records_of(held: Mapping[bytes, Held], authors: Collection[str]) -> set[bytes]:
+    """The records (by the hash of their bytes) in the vertices of some authors."""
     return {
         sha256(raw).digest()
         for one in held.values()
-        if (_header(one.header).sub, _header(one.header).epoch) in forked
+        if _header(one.header).sub in authors
         for raw in _split(one.header, one.body)
     }
+
+
+def stuck(held: Mapping[bytes, Held], lacking: Collection[bytes]) -> frozenset[bytes]:
+    """The vertices whose body is nowhere any more, and what builds on them: they cannot be ordered."""
+    found = set(lacking)
+    size = -1
+    while size != len(found):
+        size = len(found)
+        found.update(one for one in held if _header(held[one].header).parent in found)
+    return frozenset(found)
 
 
 def check_acknowledged(
     acknowledged: Mapping[bytes, str],
     settled: Mapping[bytes, Settled],
     *,
-    excused: Collection[bytes] = (),
+    lost: Collection[bytes] = (),
+    retried: Collection[bytes] = (),
 ) -> None:
     """Every acknowledged record is in the log exactly once, its other copies are `already`. Raises: NotHeldError.
 
-    `acknowledged` tells of each (by the hash of its bytes) what it is. One that is `excused`, because its gateway's
-    disk was rolled back or its branch is suspended, may be missing, or refused; never twice.
+    `acknowledged` tells of each (by the hash of its bytes) what it is. One that was `lost` with a disk that was rolled
+    back may be missing. Copies of one that was `retried`, because its gateway's chain forked, may be refused.
     """
     for entry, told in acknowledged.items():
         found = settled.get(entry, Settled(0, ()))
         if found.accepted > 1:
             raise NotHeldError(f"{told} was accepted {found.accepted} times")
-        if entry in excused:
-            continue
-        if not found.accepted:
-            raise NotHeldError(
-                f"{told} was acknowledged and is not in the log: {found.codes or 'nowhere'}"
-            )
-        if set(found.codes) - {ALREADY}:
-            raise NotHeldError(f"a copy of {told} was answered {found.codes}")
+        if not found.accepted and entry not in lost:
+            codes = ", ".join(found.codes[:8]) or "nowhere"
+            raise NotHeldError(f"{told} was acknowledged and is not in the log: {codes}")
+        if set(found.codes) - {ALREADY} and entry not in retried:
+            raise NotHeldError(f"a copy of {told} was answered {found.codes[:8]}")
     for entry in settled.keys() - acknowledged.keys():
         if settled[entry].accepted > 1:
             raise NotHeldError(f"a record was accepted {settled[entry].accepted} times")
@@ -255,7 +260,8 @@ def _signed(raw: bytes, key: bytes, ledger: bytes) -> bytes:
 
 @lru_cache(maxsize=4_096)
 def _split(header: bytes, body: bytes | None) -> tuple[bytes, ...]:
-    return split_body(_header(header), body or b"")
+    """The records of a body; none where it is not there."""
+    return () if body is None else split_body(_header(header), body)
 
 
 @lru_cache(maxsize=4_096)

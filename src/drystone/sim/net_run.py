@@ -70,6 +70,8 @@ class Simulation:
         self.trace: list[str] = []
         self.acknowledged: dict[bytes, str] = {}
         self.excused: set[bytes] = set()
+        self.rolled = {event.host for event in story.events if event.what == "restore"}
+        """Hosts whose disks are rolled back."""
         self.copies = 0
         self.codes: Counter[str] = Counter()
         self.vertices = self.forks = 0
@@ -237,12 +239,16 @@ class Simulation:
 
     def _settled(self) -> bool:
         common = self._common(self.story.honest)
-        if common is None or self.hosts[NODE].node is None:
+        node = self.hosts[NODE].node
+        if common is None or node is None:
             return False
-        ordered = frozenset([own_id for block in self._blocks() for own_id in block.vertices])
-        return (
-            common == (ordered, frozenset()) and all(map(_is_told, self._told())) and self._sealed()
-        )
+        _, lacking = common
+        if lacking and not self.rolled:
+            return False
+        held = net_check.held_by(node.vertices)
+        pending = net_check.pending(held, self._blocks())
+        left = pending <= net_check.stuck(held, lacking)
+        return left and all(map(_is_told, self._told())) and self._sealed()
 
     def _sealed(self) -> bool:
         """Whether everything acknowledged is in a vertex, everywhere."""
@@ -255,8 +261,7 @@ class Simulation:
             name for way in self.story.ways for name in (way.a, way.b) if NODE in (way.a, way.b)
         }
         # Where a disk was rolled back, what was asked for before is not asked for again.
-        rolled = {event.host for event in self.story.events if event.what == "restore"}
-        names = [name for name in self.story.honest if name in near - rolled]
+        names = [name for name in self.story.honest if name in near - self.rolled]
         lives = [self.hosts[name].life for name in names]
         return [life for life in lives if isinstance(life, GatewayLife)]
 
@@ -301,8 +306,8 @@ class Simulation:
             net_check.check_outcomes_told(life.mirror, life.machine.name, blocks, authors)
         settled = net_check.settle_records(holds[NODE], blocks)
         self._count(holds[NODE], settled)
-        excused = self.excused | net_check.forked_records(holds[NODE])
-        net_check.check_acknowledged(self.acknowledged, settled, excused=excused)
+        retried = net_check.records_of(holds[NODE], self.rolled)
+        net_check.check_acknowledged(self.acknowledged, settled, lost=self.excused, retried=retried)
         self.say(f"equal: {len(holds[NODE])} vertices, height {blocks[-1].height}")
 
     def _count(self, held: dict[bytes, Held], settled: dict[bytes, net_check.Settled]) -> None:
