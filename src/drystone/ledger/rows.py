@@ -1,8 +1,8 @@
 """The values of the registry: what stands under each key of `keyspace.py`, with its one encoding.
 
 Decoding trusts: these bytes were written by `registry.py` and stand in the authenticated state. A value that does not
-decode is `InvariantBroken`, never a refusal. Decoders remember the last rows by their bytes: profiles and organisations,
-which everybody shares. What is remembered of each sender is its rights, not its rows.
+decode is `InvariantBroken`, never a refusal. Decoders remember the last rows by their bytes: profiles and
+organisations, which everybody shares. What is remembered of each sender is its rights, not its rows.
 """
 
 from collections.abc import Callable

@@ -41,8 +41,8 @@ def _quiet(done: int, total: int) -> None:
 def fsck(home: Path, *, progress: Progress = _quiet) -> list[Finding]:
     """Check a home folder whose node does not run, or a backup; return what is damaged.
 
-    Reads `genesis.cbor`, `vertices.db` and `ledger.db`; of a gateway, which has no ledger, `mirror.db`. Never raises for
-    what the files hold.
+    Reads `genesis.cbor`, `vertices.db` and `ledger.db`; of a gateway, which has no ledger, `mirror.db`. Never raises
+    for what the files hold.
 
     Args:
         home: the folder.
