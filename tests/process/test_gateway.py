@@ -37,7 +37,7 @@ def enrolled(fleet: Fleet) -> Meter:
     return meter
 
 
-def test_a_record_posted_to_a_gateway_becomes_final_and_the_gateway_learns_it(
+def test_a_record_posted_to_a_gateway_becomes_final_and_the_gateway_learns_it_s1_40(
     fleet: Fleet,
 ) -> None:
     meter = enrolled(fleet)
@@ -66,7 +66,7 @@ def test_a_record_posted_to_a_gateway_becomes_final_and_the_gateway_learns_it(
     assert fsck(fleet.node.home) == []
 
 
-def test_a_gateway_cut_off_takes_and_keeps_and_delivers_when_the_link_returns(
+def test_a_gateway_cut_off_takes_and_keeps_and_delivers_when_the_link_returns_s0_7(
     fleet: Fleet,
 ) -> None:
     meter = enrolled(fleet)
@@ -203,3 +203,29 @@ def test_a_full_budget_refuses_new_records_and_loses_none(fleet: Fleet) -> None:
     fleet.wait_until_ordered()
     with fleet.node.client() as node:
         assert fleet.runs(node, meter) == [(0, taken)]
+
+
+def test_an_idle_gateway_writes_nothing_while_it_is_looked_at(fleet: Fleet) -> None:
+    meter = enrolled(fleet)
+    fleet.start_gateways()
+    fleet.wait_for_registry()
+    gateway = fleet.gateways[GATEWAY]
+
+    def written() -> tuple[int, dict[str, tuple[int, int]]]:
+        text = Path(f"/proc/{gateway.pid}/io").read_text()
+        files = {
+            one.name: (one.stat().st_size, one.stat().st_mtime_ns)
+            for one in sorted(gateway.home.glob("*.db*"))
+        }
+        return int(text.split("write_bytes: ")[1].split()[0]), files
+
+    with gateway.client() as client:
+        assert client.submit(meter.next(1), wait="committed")[0].outcome == "accepted"
+        # The registry is compared once more behind that block; then there is nothing to do.
+        fleet.wait_for_registry()
+        before = written()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            for path in ("/healthz", "/metrics", "/v1/gateway", "/v1/outcomes/0/0"):
+                client.get_bytes(path)
+        assert written() == before

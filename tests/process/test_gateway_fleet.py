@@ -15,7 +15,7 @@ from fleet import Fleet, Meter, fsck
 pytestmark = pytest.mark.process
 
 
-def test_two_partitions_write_on_and_everything_is_ordered_once_when_they_meet() -> None:
+def test_two_partitions_write_on_and_everything_is_ordered_once_when_they_meet_s1_18() -> None:
     report = partitions.run(vertices=60)
     assert report.faults == []
     assert report.vertices == 2 * 6 * 20
@@ -103,3 +103,28 @@ def test_a_restored_gateway_that_forked_loses_no_acknowledged_record(tmp_path: P
         assert gateway.stop() == 0
         assert fsck(gateway.home) == []
         assert fsck(fleet.node.home) == []
+
+
+def test_a_frame_that_three_gateways_heard_is_one_entry_and_its_copies_are_already(
+    tmp_path: Path,
+) -> None:
+    names = ("gw-1", "gw-2", "gw-3")
+    with Fleet(tmp_path, names) as fleet:
+        meter = with_a_meter(fleet)
+        fleet.start_gateways()
+        fleet.wait_for_registry()
+        fleet.node.stop()
+        frame = meter.next(1)
+        for name in names:
+            with fleet.gateways[name].client() as client:
+                assert client.submit(frame, wait="sealed")[0].code == "stored"
+        fleet.node.start()
+        fleet.wait_until_ordered()
+        outcomes: list[dict[str, str]] = []
+        for name in names:
+            with fleet.gateways[name].client() as client:
+                outcomes.append(client.get("/v1/outcomes/0/0")["refused"])
+                assert client.submit(frame)[0].code == "already"
+        assert sorted(outcomes, key=len) == [{}, {"0": "already"}, {"0": "already"}]
+        with fleet.node.client() as node:
+            assert fleet.runs(node, meter) == [(0, 0)]
