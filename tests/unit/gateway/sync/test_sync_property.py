@@ -9,9 +9,10 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sync_world import Gateway, Net, chaos, heal
+from sync_world import Gateway, Net, Sealed, chaos, heal, seal
 
-from drystone.gateway.sync.effects import SyncBounds
+from drystone.formats import cbor
+from drystone.gateway.sync.effects import Arrived, SyncBounds
 
 QUICK = SyncBounds(relay_ms=10, answer_ms=1_000, ping_ms=10_000, silent_ms=60_000)
 TIGHT = SyncBounds(
@@ -108,3 +109,43 @@ def test_what_everybody_ends_with_does_not_depend_on_who_meets_first_s1_18(
         net.cut(*pairs[number])
     check_equal(net)
     assert len(net.gateways["g-0"].vertices) == 15
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1]))
+def test_forks_that_grow_while_links_fail_end_with_equal_sets(seed: int, loss: float) -> None:
+    """An author is sealed for at several gateways at once, from any of its ends, in any epoch, while links come and go."""
+    draw = random.Random(seed)
+    net = Net(*(Gateway(f"g-{number}", bounds=draw.choice([QUICK, TIGHT])) for number in range(3)))
+    for a, b in SHAPES[draw.choice(["line", "triangle"])]:
+        net.link(f"g-{a}", f"g-{b}")
+    ends: dict[str, list[Sealed]] = {name: [] for name in net.gateways}
+    branches = 0
+    for number in range(40):
+        chaos(net, draw, steps=8, loss=loss, seal_chance=0.05)
+        name = draw.choice(sorted(net.gateways))
+        gateway = net.gateways[name]
+        known = [one for every in ends.values() for one in every if one.id in gateway.whole]
+        if known and (branches >= 5 or draw.random() < 0.8):
+            # On from this gateway's own end of the forked chain, if it has one, else from any that it holds.
+            last = ends[name][-1] if ends[name] else draw.choice(known)
+            branches += not ends[name]
+            new_epoch = draw.random() < 0.15
+            epoch = last.header.epoch + new_epoch
+            seq = 0 if new_epoch else last.header.seq + 1
+            records = [] if new_epoch else [cbor.encode([name, number])]
+            one = seal("g-7", epoch=epoch, seq=seq, parent=last.id, records=records)
+        elif branches < 5 and not ends[name]:
+            branches += 1
+            one = seal("g-7", seq=0, parent=None, records=[cbor.encode([name, number])])
+        else:
+            continue
+        ends[name].append(one)
+        arrived = Arrived(one.header, one.body, one.id)
+        net.tell(name, gateway.keep([arrived], net.now_ms))
+    heal(net)
+    check_equal(net)
+    for author, points in net.gateways["g-0"].holdings.heads():
+        for gateway in net.gateways.values():
+            tops = gateway.holdings.tops_of(author)
+            assert tops == sorted((point.epoch, point.seq) for point in points)
