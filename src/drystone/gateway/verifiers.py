@@ -155,6 +155,14 @@ class Verifiers:
                 raise InvariantBroken(f"a verifier says {frame[0]!r}")
 
 
+async def verifier_pid(channel: AsyncChannel) -> int:
+    """Wait for the first word of a verifier: its process id. Raises ChannelClosed: it did not start."""
+    pid = await channel.receive()
+    if not isinstance(pid, int):
+        raise ChannelClosed("a verifier did not start")
+    return pid
+
+
 def _gone() -> Unavailable:
     """What a request is told whose verifier died: nothing of it was taken, the node starts again."""
     return Unavailable("the node starts again", retry_after_ms=RESTART_MS)

@@ -32,7 +32,7 @@ from drystone.gateway.recover import Recovery, find_author
 from drystone.gateway.seal import Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.stale import StaleView
-from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers
+from drystone.gateway.verifiers import InProcess, RecordChecker, Verifiers, verifier_pid
 from drystone.home.layout import Identity, write_endpoints
 from drystone.home.room import DiskRoom
 from drystone.ledger.genesis import validators_hash
@@ -249,15 +249,13 @@ async def start_parts(
     arguments = [str(identity.home.root), str(settings.executor_memory_bytes)]
     executor_child = children.spawn("drystone.workers.executor", arguments, keep=[lock])
     count = settings.verifiers or processes.core_count()
-    verifier_children = [
-        children.spawn("drystone.workers.verifier", [identity.ledger.hex()]) for _ in range(count)
-    ]
-    channels = [await AsyncChannel.open(child.end) for child in verifier_children]
+    ends = children.spawn_forking("drystone.workers.verifier", [identity.ledger.hex()], count=count)
+    channels = [await AsyncChannel.open(end) for end in ends]
     verifiers = Verifiers(channels, senders)
     client = ExecutorClient(await AsyncChannel.open(executor_child.end))
     pids = {
         "executor": [executor_child.process.pid],
-        "verifiers": [child.process.pid for child in verifier_children],
+        "verifiers": [await verifier_pid(channel) for channel in channels],
     }
     return Parts(verifiers, client, (verifiers.run, client.run), pids)
 

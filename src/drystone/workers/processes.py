@@ -89,6 +89,8 @@ class Children:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
+        self._ends: list[socket.socket] = []
+        """Our ends of channels to processes that a child of ours has forked, and waits for."""
 
     def spawn(
         self, module: str, arguments: Sequence[str] = (), *, keep: Sequence[int] = ()
@@ -108,13 +110,28 @@ class Children:
         self._children.append(child)
         return child
 
+    def spawn_forking(
+        self, module: str, arguments: Sequence[str], *, count: int
+    ) -> list[socket.socket]:
+        """Start a module once, to fork into `count` processes with a channel each; give our ends.
+
+        What the module imports is then in memory once. Its last arguments are the others' descriptors.
+        """
+        pairs = [channel.pair() for _ in range(count - 1)]
+        others = [other.fileno() for _, other in pairs]
+        first = self.spawn(module, [*arguments, *map(str, others)], keep=others)
+        for own, other in pairs:
+            other.close()
+            self._ends.append(own)
+        return [first.end, *(own for own, _ in pairs)]
+
     def end(self) -> None:
         """Close what is open of their channels and wait for their end; kill those that do not."""
         deadline = time.monotonic() + END_S_MAX
-        for child in self._children:
+        for end in (*self._ends, *(child.end for child in self._children)):
             # Not only closed: a loop that failed may still hold the descriptor.
             with contextlib.suppress(OSError):
-                child.end.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)
         for child in self._children:
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))

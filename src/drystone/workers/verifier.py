@@ -11,6 +11,7 @@ Place in a record's life: between transport and intake. Source: design.md sectio
 
 import gc
 import logging
+import os
 import signal
 import sys
 from collections import deque
@@ -230,14 +231,36 @@ def serve(channel: BlockingChannel, checker: Checker) -> None:
 
 
 def main() -> None:
-    """Run a verifier; its arguments are its channel's descriptor and the ledger's id in hex."""
+    """Run verifiers: arguments are a channel's descriptor, the ledger's id in hex, and more verifiers' descriptors."""
     # The front decides when to stop: it closes the channel.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(format="verifier: %(message)s")
     gc.freeze()
     gc.set_threshold(limits.GC_OBJECTS, 20, 20)
-    serve(BlockingChannel(int(sys.argv[1])), Checker(bytes.fromhex(sys.argv[2])))
+    descriptor, forked = _part(int(sys.argv[1]), [int(more) for more in sys.argv[3:]])
+    channel = BlockingChannel(descriptor)
+    channel.send(os.getpid())
+    serve(channel, Checker(bytes.fromhex(sys.argv[2])))
+    for pid in forked:
+        os.waitpid(pid, 0)
+
+
+def _part(own: int, others: list[int]) -> tuple[int, list[int]]:
+    """Fork a verifier for each other descriptor, so that all share what was imported; give one's own, and whom one forked.
+
+    Nothing runs here yet but this thread, and nothing is open but these descriptors.
+    """
+    forked: list[int] = []
+    for number, other in enumerate(others):
+        pid = os.fork()
+        if not pid:
+            for descriptor in (own, *others[number + 1 :]):
+                os.close(descriptor)
+            return other, []
+        forked.append(pid)
+        os.close(other)
+    return own, forked
 
 
 if __name__ == "__main__":
