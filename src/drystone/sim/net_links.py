@@ -2,8 +2,8 @@
 
 A `Wire` is one connection between two hosts. A *stream* wire is what TLS gives over a bad link: in order and whole,
 loss shows as delay, a broken link loses what was under way and both ends learn of it, a stalled one holds everything
-back and nobody learns anything. A *datagram* wire loses, doubles and reorders whole messages: harsher than any transport
-we have, so that no session leans on the stream's kindness.
+back and nobody learns anything. A *datagram* wire loses, doubles and reorders whole messages: harsher than any
+transport we have, so that no session leans on the stream's kindness.
 
 Lives here: time and fate of messages, and the count of bytes. May not: read a message, or know what a host is.
 Place in a record's life: between gateways. Source: design.md section 3.4, issue of the gateways (simulator).
