@@ -82,7 +82,7 @@ class GatewayEpoch:
         self._attestor.renew(None)
 
     def is_ready(self) -> bool:
-        """Whether this gateway waits, and an uplink has told all that it knows, and given the bodies that there are."""
+        """Whether this gateway waits, and an uplink has told all that it knows and given the bodies there are."""
         exchange = self._exchange
         if not self._paused or exchange is None or not exchange.knows_all():
             self._informed_s = None
@@ -95,9 +95,10 @@ class GatewayEpoch:
     def begin(self, *, accepted: Sequence[bytes]) -> None:
         """Begin the next epoch, behind every vertex of this gateway that is known here now.
 
-        `accepted` are the last own vertices that the ledger took, as far as that is known: one of them must be cited, or
-        nothing of this epoch is ever taken. Its parent is the last vertex that is whole here: one whose body is nowhere can never be ordered, and would hold
-        up what follows it. It is cited all the same, in case its body turns up.
+        `accepted` are the last own vertices that the ledger took, as far as that is known: one of them must be cited,
+        or nothing of this epoch is ever taken. Its parent is the last vertex that is whole here: one whose body is
+        nowhere can never be ordered, and would hold up what follows it. It is cited all the same, in case its body
+        turns up.
         """
         exchange = self._exchange
         assert exchange is not None, "only an exchange makes it ready"
