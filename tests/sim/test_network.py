@@ -85,11 +85,24 @@ def test_a_frame_heard_on_both_sides_of_a_partition_is_one_entry() -> None:
     assert result.codes == {"accepted": 5, "already": 5}
 
 
-def test_a_disk_rolled_back_forks_and_nothing_of_others_is_touched() -> None:
+def rolled_back(*more: Event) -> Result:
+    """A gateway whose disk is replaced by a backup five seconds old while its meters go on sending."""
     frames = [Frame(1.0 + seq, "m-0", seq, 100 + seq, ("g-2",)) for seq in range(12)]
     frames += [Frame(1.5 + seq, "m-1", seq, 100 + seq, ("g-3",)) for seq in range(12)]
-    events = (Event(3.0, "backup", "g-2"), Event(8.0, "restore", "g-2"))
-    result = held(
-        run_story(STORY._replace(frames=tuple(sorted(frames)), events=events, seal_records=1))
-    )
+    events = (Event(3.0, "backup", "g-2"), Event(8.0, "restore", "g-2"), *more)
+    story = STORY._replace(frames=tuple(sorted(frames)), events=events, seal_records=1)
+    return held(run_story(story))
+
+
+def test_a_gateway_restored_from_backup_hears_where_it_was_and_goes_on_without_a_fork() -> None:
+    result = rolled_back()
+    assert result.forks == 0
+    assert result.codes == {"accepted": 24}
+
+
+def test_a_gateway_restored_while_cut_off_forks_and_every_record_is_accepted_once() -> None:
+    apart = (("g-2",), ("g-1", "g-3", "g-4"))
+    result = rolled_back(Event(7.0, "partition", groups=apart), Event(25.0, "heal"))
     assert result.forks == 1
+    assert result.codes["accepted"] >= 23
+    assert set(result.codes) > {"accepted"}

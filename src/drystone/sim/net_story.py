@@ -17,7 +17,7 @@ from drystone.sim.profiles import BLE, GSM, VILLAGE, WIFI, ZIGBEE, Profile
 SECONDS: Final = 40
 """Length of the troubled part of a run."""
 
-LARGE_EVERY: Final = 20
+LARGE_EVERY: Final = 50
 """Every so many-th run has more gateways and many more records."""
 
 Topology = Literal["mesh", "line", "star"]
