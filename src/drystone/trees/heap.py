@@ -99,12 +99,14 @@ class Heap:
 
     def install(self, climb: Climb) -> None:
         """Write the nodes of a climb that was computed on this very state."""
+        all_hashes, all_kinds = self._hashes, self._kinds
         for node, (hash_, kind) in climb.plain.items():
-            self.put(node, hash_=hash_, kind=kind)
+            all_hashes[node * HASH_BYTES : (node + 1) * HASH_BYTES] = hash_
+            all_kinds[node] = kind
         for nodes, hashes, kinds in climb.levels:
-            all_hashes, all_kinds = self._views()
-            all_hashes[nodes] = hashes
-            all_kinds[nodes] = kinds
+            hash_rows, kind_rows = self._views()
+            hash_rows[nodes] = hashes
+            kind_rows[nodes] = kinds
 
     def grown(self) -> "Heap":
         """Return a heap one level deeper whose last level is still empty."""
@@ -123,19 +125,29 @@ class Heap:
         return heap
 
     def _climb_plain(self, buckets: Mapping[int, tuple[bytes, int]]) -> Climb:
+        all_hashes, all_kinds = self._hashes, self._kinds
         changed = dict(buckets)
         level: Mapping[int, tuple[bytes, int]] = buckets
         hashes = 0
         for _ in range(self.depth):
             above: dict[int, tuple[bytes, int]] = {}
-            for node in level:
+            for node, (hash_, kind) in level.items():
                 parent = node >> 1
                 if parent in above:
                     continue
-                left = level.get(2 * parent) or self._node(2 * parent)
-                right = level.get(2 * parent + 1) or self._node(2 * parent + 1)
-                above[parent] = _parent(left, right)
-                hashes += above[parent][1] == MANY
+                beside = node ^ 1
+                if beside in level:
+                    other, other_kind = level[beside]
+                else:
+                    other_kind = all_kinds[beside]
+                    other = bytes(all_hashes[beside * HASH_BYTES : (beside + 1) * HASH_BYTES])
+                # As `_parent`, without its calls: they would be half of the time.
+                if kind + other_kind >= MANY:
+                    pair = other + hash_ if node & 1 else hash_ + other
+                    above[parent] = sha256(b"\x01" + pair).digest(), MANY
+                    hashes += 1
+                else:
+                    above[parent] = (hash_, kind) if kind else (other, other_kind)
             changed |= above
             level = above
         root = level[1][0] if level else self.root

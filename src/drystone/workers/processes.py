@@ -1,6 +1,6 @@
 """A node's child processes and threads, its lock, and the socket it listens on: what the system gives and takes back.
 
-Every child gets one end of a socket pair as its only argument and lives as long as the other end: when the front is
+Every child gets one end of a socket pair as its first argument and lives as long as the other end: when the front is
 gone, however it went, its children read end-of-file and go too. The lock is inherited by the executor, so that a new
 node opens no file while an old executor may still write. Nothing here knows what is said over a channel.
 
