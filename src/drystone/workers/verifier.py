@@ -247,7 +247,7 @@ def main() -> None:
 
 
 def _part(own: int, others: list[int]) -> tuple[int, list[int]]:
-    """Fork a verifier for each other descriptor, so that all share what was imported; give the own one and who was forked.
+    """Fork a verifier for each other descriptor, so that all share what was imported; give the own one and the forked.
 
     Nothing runs here yet but this thread, and nothing is open but these descriptors.
     """
