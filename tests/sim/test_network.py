@@ -106,3 +106,21 @@ def test_a_gateway_restored_while_cut_off_forks_and_every_record_is_accepted_onc
     assert result.forks == 1
     assert result.codes["accepted"] >= 23
     assert set(result.codes) > {"accepted"}
+
+
+def test_a_gateway_whose_disk_is_full_while_outcomes_come_asks_for_them_again() -> None:
+    frames = [Frame(1.0 + seq, "m-0", seq, 100 + seq, ("g-2",)) for seq in range(8)]
+    full = [Event(4.0 + seq, "full", "g-2", operations=seq * 3_000) for seq in range(6)]
+    story = STORY._replace(
+        frames=tuple(frames), events=(*full, Event(30.0, "room", "g-2")), seal_records=1
+    )
+    result = held(run_story(story))
+    assert result.codes == {"accepted": 8}
+    assert result.crashes == 0
+
+
+def test_a_liar_is_named_and_the_honest_do_not_notice() -> None:
+    liars = [seed for seed in range(SEEDS) if make_story(seed).liar]
+    result = held(run_seed(liars[0]))
+    liar = make_story(liars[0]).liar
+    assert any(f"faults {liar} " in line for line in result.trace)
