@@ -243,12 +243,20 @@ class Simulation:
         if common is None or node is None:
             return False
         _, lacking = common
-        if lacking and not self.rolled:
+        told = all(map(_is_told, self._told())) and self._sealed()
+        if not told or (lacking and not self.rolled):
             return False
-        held = net_check.held_by(node.vertices)
-        pending = net_check.pending(held, self._blocks())
-        left = pending <= net_check.stuck(held, lacking)
-        return left and all(map(_is_told, self._told())) and self._sealed()
+        held, blocks = net_check.held_by(node.vertices), self._blocks()
+        if not net_check.pending(held, blocks) <= net_check.stuck(held, lacking):
+            return False
+        # What a forked chain was refused is sealed again once its gateway has been told.
+        return not self.rolled or not self._missing(held, blocks)
+
+    def _missing(self, held: dict[bytes, Held], blocks: list[StoredBlock]) -> set[bytes]:
+        """Acknowledged records that are not in the log, and were not lost with a disk."""
+        settled = net_check.settle_records(held, blocks)
+        accepted = {entry for entry, one in settled.items() if one.accepted}
+        return self.acknowledged.keys() - accepted - self.excused
 
     def _sealed(self) -> bool:
         """Whether everything acknowledged is in a vertex, everywhere."""
