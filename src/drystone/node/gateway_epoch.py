@@ -103,19 +103,22 @@ class GatewayEpoch:
         exchange = self._exchange
         assert exchange is not None, "only an exchange makes it ready"
         author = self._sealer.author
+        holdings = exchange.holdings
+        heads = holdings.heads_of(self._own())
+        # A branch of which no body is left comes first: its end is a parent only where there is no other.
         found = sorted(
-            (self._whole(exchange, head) for head in exchange.holdings.heads_of(self._own())),
-            key=lambda one: one.place,
+            (self._whole(exchange, head) for head in heads),
+            key=lambda one: (holdings.has_body(one.id), one.place),
         )
-        heads = exchange.holdings.heads_of(self._own())
         if found and heads:
             last = found[-1]
             highest = max(head.epoch for head in heads)
             epoch = max(highest + 1, self._epoch_min())
-            author = author._replace(epoch=epoch, seq=0, parent=last.id)
+            parent = last.id if holdings.has_body(last.id) or not accepted else accepted[0]
+            author = author._replace(epoch=epoch, seq=0, parent=parent)
             cite = [own_id for one in reversed(found) for own_id in (*one.behind, one.id)]
             cite = [*accepted[: VERTEX_LINKS_MAX // 2], *cite]
-            cite = [own_id for own_id in dict.fromkeys(cite) if own_id != last.id]
+            cite = [own_id for own_id in dict.fromkeys(cite) if own_id != parent]
             self._sealer.begin(author, cite=cite)
             log.warning(
                 "epoch %d begins behind %d/%d, citing %d more", epoch, *last.place, len(cite)
