@@ -10,9 +10,9 @@ Place in a record's life: between one gateway's vertices and the next one's. Sou
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from random import Random
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from drystone.errors import DiskFull, DrystoneError, PeerFault
 from drystone.gateway.sync.effects import Arrived, Effects, Own, PeerName, SyncBounds
@@ -29,7 +29,7 @@ from drystone.home.config import SyncSettings
 from drystone.ledger.view import Reader
 from drystone.limits import VERTEX_LINKS_MAX
 from drystone.node.announcing import Announcer
-from drystone.node.sides import Carrier, Serves
+from drystone.node.sides import Carrier, Serves, blamed
 from drystone.records.dag import Author
 from drystone.records.key import SecretKey
 from drystone.records.vertex import VertexHeader
@@ -144,6 +144,7 @@ class Exchange:
         self._unopened: dict[PeerName, _LinkSession] = {}
         """Sessions whose peer has said nothing yet."""
         self._parts: Parts | None = None
+        self._group: asyncio.TaskGroup | None = None
         self._grown = asyncio.Event()
         self._own_new: list[Arrived] = []
         self._height = self._told_height = height
@@ -246,6 +247,7 @@ class Exchange:
         """
         self._announcer.announce()
         async with asyncio.TaskGroup() as group:
+            self._group = group
             telling = group.create_task(self._tell())
             looking = group.create_task(self._look())
             await self.links.run(stop)
@@ -312,7 +314,7 @@ class Exchange:
         for fault in effects.faults:
             log.warning("%s/%s: %s: %s", *peer, fault.code, fault)
         if effects.keep:
-            await self._keep(effects.keep)
+            await self._whole(self._keep(effects.keep))
         for own_id in effects.load:
             packed = await self._read(lambda own_id=own_id: self._store_read.packed(own_id))
             await self._act(peer, session.loaded(own_id, packed, self._clock_ms()), session)
@@ -328,7 +330,7 @@ class Exchange:
         told = effects.blocks or effects.rows or effects.done or effects.forks or effects.announced
         if told:
             try:
-                await self._parts.told(peer, effects)
+                await self._whole(self._parts.told(peer, effects))
             except PeerFault as fault:
                 self.peers.fault(peer, fault, self._clock_ms())
                 self.links.end(peer, fault)
@@ -352,6 +354,19 @@ class Exchange:
             done = await self._read(lambda have=have: serves.done(peer.iss, peer.sub, have))
             if done is not None:
                 await self._act(peer, session.done_loaded(done, self._clock_ms()), session)
+
+    async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something to its end though the link for which it is done is cut meanwhile.
+
+        What is staged must be stored, or said to be dropped: else its children would be taken, and it never again.
+        """
+        group = self._group
+        if group is None:
+            await work
+            return
+        fault = await asyncio.shield(group.create_task(blamed(work)))
+        if fault is not None:
+            raise fault
 
     async def _keep(self, arrived: Sequence[Arrived]) -> None:
         """Store vertices of others, and tell everybody of them."""

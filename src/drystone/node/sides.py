@@ -1,13 +1,13 @@
 """What stands at the exchange's sides: who carries its messages, who answers for the ledger.
 
-Interfaces only. Place in a record's life: between one gateway's vertices and the next one's. Source: docs/spec/sync.md.
+Interfaces, and one way to wait. Place in a record's life: between one gateway's vertices and the next one's. Source: docs/spec/sync.md.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
-from drystone.errors import DrystoneError
+from drystone.errors import DrystoneError, PeerFault
 from drystone.gateway.sync.effects import Effects
 from drystone.gateway.sync.messages import Done, Have, OrderedBlock, Rows, WantBlocks, WantRows
 from drystone.records.dag import Author
@@ -56,3 +56,12 @@ class Carrier(Protocol):
     def set_announced(self, peer: Author, addresses: Sequence[str]) -> None:
         """Dial a peer where it says that it is."""
         ...
+
+
+async def blamed(work: Coroutine[Any, Any, None]) -> PeerFault | None:
+    """Do something; give what a peer did wrong, which must not end this process."""
+    try:
+        await work
+    except PeerFault as fault:
+        return fault
+    return None
