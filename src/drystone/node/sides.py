@@ -1,6 +1,7 @@
 """What stands at the exchange's sides: who carries its messages, who answers for the ledger.
 
-Interfaces, and one way to wait. Place in a record's life: between one gateway's vertices and the next one's. Source: docs/spec/sync.md.
+Interfaces, and one way to wait. Place in a record's life: between one gateway's vertices and the next one's.
+Source: docs/spec/sync.md.
 """
 
 import asyncio
