@@ -117,7 +117,7 @@ class GatewayEpoch:
             parent = last.id if holdings.has_body(last.id) or not accepted else accepted[0]
             author = author._replace(epoch=epoch, seq=0, parent=parent)
             cite = [own_id for one in reversed(found) for own_id in (*one.behind, one.id)]
-            cite = [*accepted[: VERTEX_LINKS_MAX // 2], *cite]
+            cite = [*accepted[: VERTEX_LINKS_MAX - 2], *cite]
             cite = [own_id for own_id in dict.fromkeys(cite) if own_id != parent]
             self._sealer.begin(author, cite=cite)
             log.warning(

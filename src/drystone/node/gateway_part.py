@@ -9,6 +9,7 @@ Place in a record's life: behind its commit, on the way back. Source: design.md 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from drystone.errors import (
@@ -249,24 +250,27 @@ class GatewayPart:
         )
 
     def _last_accepted(self) -> list[bytes]:
-        """Give the own vertex that the ledger took last, as far as its outcomes are here; blocking.
+        """Give own vertices of which one is the last that the ledger took, as far as is known here; blocking.
 
-        With empty ones behind it, of which no record tells whether they were refused; newest first.
+        The last whose outcome says so, others at places that outcomes have passed by (of a fork's branches only one is
+        told), and some empty ones, of which no record tells whether they were refused; newest first.
         """
-        found: list[bytes] = []
+        firm, empty = list[bytes](), list[bytes]()
+        through = self._mirror.place or (-1, -1)
         after: tuple[str, str, int, int] | None = None
-        while page := self._vertices.listed(
-            self._own, after=after, limit=LIST_ROWS_MAX, newest_first=True
-        ):
+        listed = partial(self._vertices.listed, self._own, limit=LIST_ROWS_MAX, newest_first=True)
+        while page := listed(after=after):
             for one in page:
                 header, told = decode_header(one.header), self._mirror.order_of(one.id)
-                if told is None or self._refused_whole(header, told):
+                if told is None and (one.epoch, one.seq) > through:
                     continue
-                found.append(one.id)
-                if header.count:
-                    return found
+                if told is not None and self._refused_whole(header, told):
+                    continue
+                (firm if header.count else empty).append(one.id)
+                if told is not None and header.count:
+                    return [*firm[:4], *empty[:2]]
             after = (*self._own, page[-1].epoch, page[-1].seq)
-        return found
+        return [*firm[:4], *empty[:2]]
 
     def _find_forked(self) -> list[int]:
         """Give numbers of own vertices from the first forked place on that are not known to be ordered; blocking."""
