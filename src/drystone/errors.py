@@ -853,7 +853,9 @@ class NotHere(Unavailable):
     """A gateway holds no ledger: what was asked for is at its uplink, once that has ordered it."""
 
     code = "not-here"
-    fix = "Ask the uplink, or set `gateway.uplink_url` to its REST address; what is ordered is there."
+    fix = (
+        "Ask the uplink, or set `gateway.uplink_url` to its REST address; what is ordered is there."
+    )
 
 
 class DiskFull(Unavailable):

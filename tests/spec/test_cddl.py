@@ -175,10 +175,14 @@ def test_everything_the_code_emits_is_what_the_specification_says_s1_47() -> Non
 
 def test_every_rule_is_about_something_the_code_emits() -> None:
     """A rule nobody reaches would be a promise without a thing."""
-    roots = {rule for rule, _ in emitted()} | {"trust", "evidence-row", "proposal-row"} | {
-        "sync-message",
-        "announcement",
-    }
+    roots = (
+        {rule for rule, _ in emitted()}
+        | {"trust", "evidence-row", "proposal-row"}
+        | {
+            "sync-message",
+            "announcement",
+        }
+    )
 
     assert specification().rules.keys() - specification().used - roots == set()
 
