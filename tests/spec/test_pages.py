@@ -42,7 +42,7 @@ def test_every_tag_of_a_hash_or_object_stands_on_the_page_of_hashes() -> None:
     """Contracts bring their own page."""
     used = {
         tag
-        for room in ("formats", "trees", "records", "proof", "ledger", "storage")
+        for room in ("formats", "trees", "records", "proof", "ledger", "storage", "gateway")
         for path in (ROOT / "src" / "drystone" / room).rglob("*.py")
         for tag in TAG.findall(path.read_text())
     }

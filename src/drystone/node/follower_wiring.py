@@ -14,7 +14,7 @@ from random import Random
 
 from drystone import limits
 from drystone.gateway.sync.effects import Own
-from drystone.gateway.sync.holdings import VertexHoldings
+from drystone.gateway.sync.holdings import VertexHoldings, member_keys
 from drystone.home.admission import take_admission
 from drystone.home.authority import TlsFiles
 from drystone.home.layout import Identity, write_endpoints
@@ -115,7 +115,10 @@ def open_exchange(
         store=vertices,
         store_read=reads.vertices,
         holdings=VertexHoldings(
-            store=following.vertices_loop, ledger=ledger, key_of=keys_of_authors(following.stale)
+            store=following.vertices_loop,
+            ledger=ledger,
+            key_of=keys_of_authors(following.stale),
+            member_key_of=member_keys(following.stale),
         ),
         write=writer.run,
         read=following.reader.run,

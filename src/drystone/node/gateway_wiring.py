@@ -45,7 +45,7 @@ from drystone.gateway.reopen import Reopened
 from drystone.gateway.seal import Pace, Sealer
 from drystone.gateway.senders import Senders
 from drystone.gateway.sync.effects import Own
-from drystone.gateway.sync.holdings import VertexHoldings
+from drystone.gateway.sync.holdings import VertexHoldings, member_keys
 from drystone.gateway.uplink import Uplink
 from drystone.gateway.verifiers import InProcess
 from drystone.home.admission import make_mirror, take_admission
@@ -346,6 +346,7 @@ def open_exchange(
         store=vertices_loop,
         ledger=identity.ledger,
         key_of=keys_of_authors(streams),
+        member_key_of=member_keys(streams),
         wants=wants,
     )
     try:

@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, *addresses: str, known: bool = True) -> None:
         self.keys = {NAME: SECRET.public, OTHER: OTHERS.public} if known else {}
-        self.board = Notices(ledger=LEDGER, key_of=self.key_of)
+        self.board = Notices(ledger=LEDGER, member_key_of=self.key_of)
         self.dialled: list[tuple[Author, tuple[str, ...]]] = []
         self.announcer = Announcer(
             own=OWN, secret=SECRET, addresses=addresses, board=self.board, dial=self.dial
